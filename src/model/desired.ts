@@ -1,0 +1,49 @@
+import type { Cidr } from './cidr.ts'
+import type { Family, IP } from './ip.ts'
+import type { ServiceKey, ServicePortId, ServicePortName } from './names.ts'
+import type { Port } from './port.ts'
+import type { Protocol } from './protocol.ts'
+import type { Scheduling } from './scheduling.ts'
+import type { TrafficPolicy } from './service.ts'
+
+/** A real server that traffic may be sent to. */
+export interface Target {
+  readonly ip: IP
+  readonly port: Port
+  /** 1 unless the Service's annotation says otherwise. A weight of 0 (drain) never gets here. */
+  readonly weight: number
+  /** Runs on this node. */
+  readonly local: boolean
+}
+
+/**
+ * What one virtual server (a service port in one family) must do on this node. Backends see nothing else of a
+ * Service. Addresses that another Service owns have been taken out. Lists are sorted and free of duplicates, so equal
+ * clusters give equal states whatever the order of events was.
+ */
+export interface ServiceState {
+  readonly id: ServicePortId
+  readonly name: ServicePortName
+  readonly service: ServiceKey
+  readonly family: Family
+  readonly protocol: Protocol
+  readonly port: Port
+  readonly clusterIP: IP | undefined
+  readonly externalIPs: readonly IP[]
+  readonly loadBalancerIPs: readonly IP[]
+  readonly nodePort: Port | undefined
+  /** For loadBalancerIPs only. undefined = anyone; merged and sorted otherwise. */
+  readonly sourceRanges: readonly Cidr[] | undefined
+  /** A source range holds this node's IP: then the VIPs themselves are allowed sources too. */
+  readonly nodeInSourceRanges: boolean
+  readonly internalPolicy: TrafficPolicy
+  readonly externalPolicy: TrafficPolicy
+  readonly affinitySeconds: number | undefined
+  readonly scheduling: Scheduling
+  /** Targets under policy Cluster: sorted by `ip:port` as text. */
+  readonly cluster: readonly Target[]
+  /** Targets under policy Local, same order. Empty when no policy of this service port needs them. */
+  readonly local: readonly Target[]
+  /** Any usable endpoint anywhere: decides between reject (none) and drop (none local). */
+  readonly hasEndpoints: boolean
+}
