@@ -1,0 +1,47 @@
+import { type Cidr, cidrFamily, mergeCidrs } from '../model/cidr.ts'
+import type { HostState } from '../model/host.ts'
+import type { Family, IP } from '../model/ip.ts'
+import type { Node } from '../model/node.ts'
+import { type DetectLocal, localDetector } from './detect-local.ts'
+import { nodeIPs } from './node-ips.ts'
+import { type NodePortSelector, nodePortAddresses } from './node-port-addresses.ts'
+
+/** The part of the configuration that host state depends on. */
+export interface HostSettings {
+  readonly bindAddress: IP | undefined
+  readonly nodePortAddresses: NodePortSelector
+  /** The backend serves NodePorts on loopback addresses (iptables with localhostNodePorts; not nftables). */
+  readonly loopbackNodePorts: boolean
+  readonly detectLocal: DetectLocal
+  readonly masqueradeAll: boolean
+  /** 0 to 31. */
+  readonly masqueradeBit: number
+}
+
+/** What was found on the node and in the API. */
+export interface HostFacts {
+  readonly node: Node | undefined
+  /** Every address of every interface, both families. */
+  readonly interfaceAddresses: Iterable<IP>
+  /** Both families. */
+  readonly serviceCidrs: readonly Cidr[]
+}
+
+export const hostState = (settings: HostSettings, facts: HostFacts, family: Family): HostState => {
+  const { node, interfaceAddresses, serviceCidrs } = facts
+  const ips = nodeIPs(settings.bindAddress, node)
+  return {
+    family,
+    detector: localDetector(settings.detectLocal, node, family),
+    masqueradeAll: settings.masqueradeAll,
+    masqueradeMark: (1 << settings.masqueradeBit) >>> 0,
+    nodePortAddresses: nodePortAddresses(
+      settings.nodePortAddresses,
+      ips,
+      interfaceAddresses,
+      family,
+      settings.loopbackNodePorts,
+    ),
+    serviceCidrs: mergeCidrs(serviceCidrs.filter((cidr) => cidrFamily(cidr) === family)),
+  }
+}
