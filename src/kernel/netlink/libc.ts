@@ -1,0 +1,36 @@
+import { endianness } from 'node:os'
+import koffi, { type KoffiFunc } from 'koffi'
+
+/** The few calls that Node has no function for. */
+interface Libc {
+  readonly littleEndian: boolean
+  readonly socket: (domain: number, type: number, protocol: number) => number
+  readonly bind: (fd: number, address: Uint8Array, length: number) => number
+  readonly getsockname: (fd: number, address: Uint8Array, length: Uint32Array) => number
+  readonly setsockopt: (fd: number, level: number, option: number, value: Uint8Array, length: number) => number
+  readonly send: KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number>
+  /** Of the call just made on this thread. */
+  readonly errno: () => number
+}
+
+let loaded: Libc | undefined
+
+/** Loads on first use, so that nothing native is touched by code that only encodes. */
+export const libc = (): Libc => {
+  loaded ??= load()
+  return loaded
+}
+
+const load = (): Libc => {
+  // null = the symbols of this very process, whatever its C library is called (glibc, musl).
+  const library = koffi.load(null)
+  return {
+    littleEndian: endianness() === 'LE',
+    socket: library.func('int socket(int, int, int)'),
+    bind: library.func('int bind(int, void *, uint32_t)'),
+    getsockname: library.func('int getsockname(int, void *, void *)'),
+    setsockopt: library.func('int setsockopt(int, int, int, void *, uint32_t)'),
+    send: library.func('long send(int, void *, size_t, int)'),
+    errno: () => koffi.errno(),
+  }
+}
