@@ -1,0 +1,70 @@
+import { type Run, run as realRun } from '../../kernel/exec/run.ts'
+import type { Ipset } from '../../kernel/ipset/ipset.ts'
+import { IpsetClient } from '../../kernel/ipset/ipset-client.ts'
+import { type Iptables, variants } from '../../kernel/iptables/iptables.ts'
+import { IptablesClient } from '../../kernel/iptables/iptables-client.ts'
+import { Ipvsadm } from '../../kernel/ipvs/ipvsadm.ts'
+import type { VirtualServers } from '../../kernel/ipvs/virtual-server.ts'
+import type { Route } from '../../kernel/route/interface-address.ts'
+import { NetlinkRoute } from '../../kernel/route/netlink-route.ts'
+import { families } from '../../model/ip.ts'
+import { ipsetLeftovers } from './ipset-leftovers.ts'
+import { iptablesLeftovers } from './iptables-leftovers.ts'
+import { ipvsLeftovers } from './ipvs-leftovers.ts'
+import { nftLeftovers } from './nft-leftovers.ts'
+import { type Area, areas, mergeParts, type Part, type TakeoverReport, variantArea } from './report.ts'
+
+/** The parts of the kernel that kube-proxy writes to. */
+export interface TakeoverKernel {
+  readonly run: Run
+  /** Every variant and family. */
+  readonly iptables: readonly Iptables[]
+  readonly ipset: Ipset
+  readonly virtualServers: VirtualServers
+  readonly route: Route
+}
+
+export interface TakeoverOptions {
+  readonly kernel?: TakeoverKernel
+  /** Where to look; everywhere without it. A backend that uses kube-proxy's names leaves its own area out. */
+  readonly only?: readonly Area[]
+}
+
+/** The node that this process runs on. */
+export const nodeKernel = (run: Run = realRun): TakeoverKernel => ({
+  run,
+  iptables: variants.flatMap((variant) => families.map((family) => new IptablesClient(variant, family, { run }))),
+  ipset: new IpsetClient({ run }),
+  virtualServers: new Ipvsadm({ run }),
+  route: new NetlinkRoute(),
+})
+
+/** What kube-proxy, in any of its modes, has left in the kernel. Changes nothing. Rejects only when aborted. */
+export const findLeftovers = (signal: AbortSignal, options: TakeoverOptions = {}): Promise<TakeoverReport> =>
+  takeOver(false, signal, options)
+
+/**
+ * Removes what kube-proxy has left in the kernel, and nothing else: foreign chains, rules, sets, tables and virtual
+ * servers stay, and so do kubelet's. May be called again at any time. Rejects only when aborted.
+ */
+export const removeLeftovers = (signal: AbortSignal, options: TakeoverOptions = {}): Promise<TakeoverReport> =>
+  takeOver(true, signal, options)
+
+const takeOver = async (remove: boolean, signal: AbortSignal, options: TakeoverOptions): Promise<TakeoverReport> => {
+  signal.throwIfAborted()
+  const { kernel = nodeKernel(), only = areas } = options
+  const { run, iptables, ipset, virtualServers, route } = kernel
+  const parts: Part[] = []
+  if (only.includes('nftables')) parts.push(...(await nftLeftovers(run, remove, signal)))
+  let chains = 0
+  for (const client of iptables)
+    if (only.includes(variantArea(client.variant))) {
+      const found = await iptablesLeftovers(client, remove, signal)
+      for (const { counts } of found) chains += counts?.chains ?? 0
+      parts.push(...found)
+    }
+  if (only.includes('ipvs')) parts.push(...(await ipvsLeftovers(virtualServers, route, remove, signal)))
+  // Last, because the rules hold the sets.
+  if (only.includes('ipset')) parts.push(...(await ipsetLeftovers(ipset, { remove, settle: chains > 0 }, signal)))
+  return mergeParts(parts)
+}

@@ -1,0 +1,23 @@
+import type { Family } from '../../model/ip.ts'
+import type { TableChange } from './restore-builder.ts'
+import type { Saved } from './save-parser.ts'
+import type { TableName } from './table-name.ts'
+
+/** Two implementations of iptables that do not see each other's rules: x_tables, and a translation to nf_tables. */
+export const variants = ['legacy', 'nft'] as const
+export type Variant = (typeof variants)[number]
+
+/** iptables of one variant and family. Rejections are {@link IptablesError}, or ExecError `aborted`. */
+export interface Iptables {
+  readonly variant: Variant
+  readonly family: Family
+  /** The tables that exist. Reading neither creates tables nor loads modules. Empty where the kernel has no support. */
+  tables(signal: AbortSignal): Promise<readonly TableName[]>
+  /** The existing tables, with counters. */
+  save(signal: AbortSignal): Promise<Saved>
+  /**
+   * Commits each table's statements atomically, tables one after the other. What the statements do not name stays as it
+   * is, counters and policies included. Creates a table that does not exist yet.
+   */
+  restore(changes: readonly TableChange[], signal: AbortSignal): Promise<void>
+}

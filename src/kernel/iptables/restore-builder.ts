@@ -1,0 +1,52 @@
+import { assertNever } from '../../model/assert-never.ts'
+import type { RuleText } from './rule-text.ts'
+import type { TableName } from './table-name.ts'
+
+/** One line of iptables-restore input. */
+export type Statement =
+  /** Creates a user-defined chain, or empties it when it is there. Never for a built-in chain: it would reset it. */
+  | { readonly kind: 'chain'; readonly chain: string }
+  | { readonly kind: 'policy'; readonly chain: string; readonly policy: 'ACCEPT' | 'DROP' }
+  | { readonly kind: 'append'; readonly chain: string; readonly rule: RuleText }
+  | { readonly kind: 'insert'; readonly chain: string; readonly rule: RuleText }
+  /** Removes the first rule equal to this one; the commit fails when there is none. */
+  | { readonly kind: 'delete'; readonly chain: string; readonly rule: RuleText }
+  | { readonly kind: 'flush'; readonly chain: string }
+  | { readonly kind: 'deleteChain'; readonly chain: string }
+
+/** All statements for a table take effect together or not at all. */
+export interface TableChange {
+  readonly table: TableName
+  readonly statements: readonly Statement[]
+}
+
+/** Input for `iptables-restore --noflush`. The only place that knows line ends and COMMIT. */
+export const restoreText = (changes: readonly TableChange[]): string =>
+  changes.map(({ table, statements }) => `*${table}\n${statements.map(statementLine).join('')}COMMIT\n`).join('')
+
+const statementLine = (statement: Statement): string => {
+  const line = statementText(statement)
+  if (/[\n\0]/.test(line)) throw new TypeError(`statement of more than one line: ${JSON.stringify(line)}`)
+  return `${line}\n`
+}
+
+const statementText = (statement: Statement): string => {
+  switch (statement.kind) {
+    case 'chain':
+      return `:${statement.chain} - [0:0]`
+    case 'policy':
+      return `-P ${statement.chain} ${statement.policy}`
+    case 'append':
+      return `-A ${statement.chain} ${statement.rule}`
+    case 'insert':
+      return `-I ${statement.chain} ${statement.rule}`
+    case 'delete':
+      return `-D ${statement.chain} ${statement.rule}`
+    case 'flush':
+      return `-F ${statement.chain}`
+    case 'deleteChain':
+      return `-X ${statement.chain}`
+    default:
+      return assertNever(statement, 'statement')
+  }
+}

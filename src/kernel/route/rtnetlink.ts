@@ -1,0 +1,65 @@
+import { type Family, type IP, readIP } from '../../model/ip.ts'
+import { malformed } from '../netlink/error.ts'
+import type { MessageReader } from '../netlink/wire.ts'
+import type { AddressScope, InterfaceAddress, Link } from './interface-address.ts'
+
+/** linux/rtnetlink.h */
+export const RTM_NEWLINK = 16
+export const RTM_DELLINK = 17
+export const RTM_GETLINK = 18
+export const RTM_NEWADDR = 20
+export const RTM_DELADDR = 21
+export const RTM_GETADDR = 22
+export const RTNLGRP_LINK = 1
+export const RTNLGRP_IPV4_IFADDR = 5
+export const RTNLGRP_IPV6_IFADDR = 9
+
+/** sizeof(struct ifinfomsg): family, pad, type, index, flags, change. */
+export const ifinfomsgLength = 16
+/** sizeof(struct ifaddrmsg): family, prefix length, flags, scope, index. */
+export const ifaddrmsgLength = 8
+
+export const IFLA_IFNAME = 3
+const IFA_ADDRESS = 1
+const IFA_LOCAL = 2
+
+const AF_INET = 2
+const AF_INET6 = 10
+
+const scopes: Readonly<Record<number, AddressScope>> = {
+  0: 'global',
+  200: 'site',
+  253: 'link',
+  254: 'host',
+  255: 'nowhere',
+}
+
+/** Reads an RTM_NEWLINK. Undefined for one that is not about an interface, e.g. a bridge's port. */
+export const readLink = (message: MessageReader): Link | undefined => {
+  const attributes = message.attributes(ifinfomsgLength)
+  while (attributes.next())
+    if (attributes.type === IFLA_IFNAME) return { name: attributes.string(), index: message.u32host(4) }
+  return undefined
+}
+
+/** Reads an RTM_NEWADDR; the interface's name comes from elsewhere. Undefined for families other than IP. */
+export const readAddress = (message: MessageReader): Omit<InterfaceAddress, 'interface'> | undefined => {
+  const attributes = message.attributes(ifaddrmsgLength)
+  const family = familyOfNumber(message.bytes[message.start])
+  if (family === undefined) return undefined
+  let ip: IP | undefined
+  while (attributes.next()) {
+    // With a peer, IFA_ADDRESS is the peer's and IFA_LOCAL ours; without one only the former need be there.
+    if (attributes.type !== IFA_LOCAL && (attributes.type !== IFA_ADDRESS || ip !== undefined)) continue
+    if (attributes.end - attributes.start !== (family === 'IPv4' ? 4 : 16)) throw malformed('address of a wrong length')
+    ip = readIP(family, attributes.bytes, attributes.start)
+  }
+  if (ip === undefined) return undefined
+  const scope = scopes[message.bytes[message.start + 3] ?? 0] ?? 'other'
+  return { ip, family, index: message.u32host(4), scope, loopback: ip === '::1' || ip.startsWith('127.') }
+}
+
+const familyOfNumber = (number: number | undefined): Family | undefined => {
+  if (number === AF_INET) return 'IPv4'
+  return number === AF_INET6 ? 'IPv6' : undefined
+}
