@@ -20,7 +20,7 @@ export const nodePortAddresses = (
 ): NodePortAddresses => {
   const cidrs =
     selector === 'primary'
-      ? [IPv4, IPv6].filter((ip) => ip !== undefined && isFamily(ip, family) && !isLoopback(ip)).map(hostCidr)
+      ? own(family === 'IPv4' ? IPv4 : IPv6)
       : selector.filter((cidr) => cidrFamily(cidr) === family)
   if (cidrs.length === 0 || cidrs.some((cidr) => cidrBits(cidr) === 0)) return { kind: 'all' }
   const addresses = new Set<IP>()
@@ -30,3 +30,5 @@ export const nodePortAddresses = (
   }
   return { kind: 'some', addresses: [...addresses].sort() }
 }
+
+const own = (ip: IP | undefined): readonly Cidr[] => (ip === undefined || isLoopback(ip) ? [] : [hostCidr(ip)])
