@@ -1,0 +1,151 @@
+import type { Cidr } from '../model/cidr.ts'
+import type { Family, IP } from '../model/ip.ts'
+import type { KubeProxyConfigurationV1Alpha1 } from './effective.ts'
+import type { FeatureGates } from './feature-gates.ts'
+import type { VModule } from './flag-values.ts'
+import type { Bind } from './go-values.ts'
+import type { RequestedMode } from './mode.ts'
+
+export const localModes = ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'] as const
+export type LocalMode = (typeof localModes)[number]
+
+/**
+ * What the process is to do. `write-config` beats `cleanup`, which beats `init-only`, as in kube-proxy; `render` is
+ * weir's own.
+ */
+export type Action = 'run' | 'render' | 'write-config' | 'cleanup' | 'init-only'
+
+export interface DetectLocalConfig {
+  readonly mode: LocalMode
+  /** At most one of each family; empty in every mode but ClusterCIDR. */
+  readonly clusterCidrs: readonly Cidr[]
+  /** '' in every mode but BridgeInterface. */
+  readonly bridgeInterface: string
+  /** '' in every mode but InterfaceNamePrefix. */
+  readonly interfaceNamePrefix: string
+}
+
+/** `unset` is left to the mode: `primary` in nftables, every address in the modes iptables and ipvs. */
+export type NodePortAddressesConfig =
+  | { readonly kind: 'unset' }
+  | { readonly kind: 'primary' }
+  | { readonly kind: 'cidrs'; readonly cidrs: readonly Cidr[] }
+
+export interface ClientConfig {
+  /** '' = none: with no master either, the in-cluster configuration. */
+  readonly kubeconfig: string
+  /** '' = what the kubeconfig says. */
+  readonly master: string
+  readonly qps: number
+  readonly burst: number
+  readonly contentType: string
+  readonly acceptContentTypes: string
+}
+
+/** 0 leaves a kernel setting alone. */
+export interface ConntrackConfig {
+  readonly maxPerCore: number
+  readonly min: number
+  readonly tcpEstablishedTimeoutMs: number
+  readonly tcpCloseWaitTimeoutMs: number
+  readonly tcpBeLiberal: boolean
+  readonly udpTimeoutMs: number
+  readonly udpStreamTimeoutMs: number
+}
+
+export interface LogStreamConfig {
+  readonly splitStream: boolean
+  /** A resource quantity such as `64Ki`. */
+  readonly infoBufferSize: string
+}
+
+export interface LoggingConfig {
+  readonly format: 'text' | 'json'
+  readonly verbosity: number
+  readonly vmodule: readonly VModule[]
+  readonly flushFrequencyMs: number
+  readonly text: LogStreamConfig
+  readonly json: LogStreamConfig
+}
+
+export interface IptablesConfig {
+  readonly masqueradeBit: number
+  readonly localhostNodePorts: boolean
+}
+
+export interface IpvsConfig {
+  /** '' = rr. Any name that the kernel loads. */
+  readonly scheduler: string
+  readonly excludeCidrs: readonly Cidr[]
+  readonly strictArp: boolean
+  readonly tcpTimeoutMs: number
+  readonly tcpFinTimeoutMs: number
+  readonly udpTimeoutMs: number
+}
+
+/** Kept so that a shared file survives a round trip; nothing reads it on Linux. */
+export interface WindowsConfig {
+  readonly networkName: string
+  readonly sourceVip: string
+  readonly enableDSR: boolean
+  readonly rootHnsEndpointName: string
+  readonly forwardHealthCheckVip: boolean
+  readonly runAsService: boolean
+}
+
+/** The whole configuration: defaulted, validated, parsed. Durations are milliseconds, fractions included. */
+export interface Config {
+  readonly action: Action
+  /** The backend that is used; what the user asked for is `requestedMode`. */
+  readonly mode: 'nftables'
+  /** Decides which section supplied periods, masqueradeAll and masqueradeBit, and what unset NodePort addresses mean. */
+  readonly requestedMode: RequestedMode
+  /** Lower case; undefined = the host name. */
+  readonly hostnameOverride: string | undefined
+  readonly bindAddress: IP
+  /** bindAddress when it is a specific address: then it is the node's primary IP. */
+  readonly nodeIPOverride: IP | undefined
+  /** undefined = no health server. */
+  readonly healthz: Bind | undefined
+  readonly metrics: Bind
+  readonly bindAddressHardFail: boolean
+  readonly profiling: boolean
+  readonly showHiddenMetricsForVersion: string
+  readonly syncPeriodMs: number
+  readonly minSyncPeriodMs: number
+  /** The user set minSyncPeriod (a 0 in a file counts as unset). Otherwise weir applies changes at once. */
+  readonly minSyncPeriodExplicit: boolean
+  readonly masqueradeAll: boolean
+  /** 0 to 31; the mark is `1 << masqueradeBit`. */
+  readonly masqueradeBit: number
+  readonly detectLocal: DetectLocalConfig
+  readonly nodePortAddresses: NodePortAddressesConfig
+  /** As set; gates that were left alone are absent. */
+  readonly featureGates: FeatureGates
+  /** Gate AllowServiceExternalIPs. */
+  readonly allowExternalIPs: boolean
+  readonly client: ClientConfig
+  /** How often everything is compared with the API again. */
+  readonly configSyncPeriodMs: number
+  readonly conntrack: ConntrackConfig
+  /** -1000 to 1000. */
+  readonly oomScoreAdj: number
+  readonly logging: LoggingConfig
+  readonly iptables: IptablesConfig
+  readonly ipvs: IpvsConfig
+  readonly windows: WindowsConfig
+  /** Watched: the process exits when it changes. undefined = flags only. */
+  readonly configFile: string | undefined
+  /** Set when action is `write-config`. */
+  readonly writeConfigTo: string | undefined
+  /** Folders of manifests to serve instead of a cluster. */
+  readonly manifests: readonly string[]
+  /** Sync once and exit. */
+  readonly once: boolean
+  /** render: this family only. */
+  readonly renderFamily: Family | undefined
+  /** Serve only Services with this service-proxy-name label; undefined = only those without the label. */
+  readonly serviceProxyName: string | undefined
+  /** See effectiveConfiguration. */
+  readonly effective: KubeProxyConfigurationV1Alpha1
+}

@@ -1,0 +1,96 @@
+import { stringify } from 'yaml'
+import type { Config } from './config.ts'
+import type { FeatureGates } from './feature-gates.ts'
+import type { VModule } from './flag-values.ts'
+import { formatGoDuration, type GoDuration, zeroDuration } from './go-duration.ts'
+import { masqueradeSection, periodSection } from './mode.ts'
+import type { Settings } from './shape.ts'
+
+/** A part of the configuration as JSON has it: durations are Go's text, a list that was not given is null. */
+export type External<T> = T extends GoDuration
+  ? string
+  : T extends readonly VModule[]
+    ? readonly VModule[] | undefined
+    : T extends readonly string[]
+      ? readonly string[] | null
+      : T extends string | number | boolean | FeatureGates
+        ? T
+        : { readonly [K in keyof T]: External<T[K]> }
+
+/** KubeProxyConfiguration v1alpha1 as `/configz` and `--write-config-to` show it. */
+export type KubeProxyConfigurationV1Alpha1 = External<Settings> & {
+  readonly kind: 'KubeProxyConfiguration'
+  readonly apiVersion: 'kubeproxy.config.k8s.io/v1alpha1'
+}
+
+/**
+ * The configuration that is in force, in the shape of the file. Loading it again gives the same configuration. As in
+ * kube-proxy, periods and masqueradeAll stand in the section of the active mode only; the others show zero values. A
+ * minSyncPeriod that nobody set shows as `0s`: weir then applies changes at once.
+ */
+export const effectiveConfiguration = (config: Config): KubeProxyConfigurationV1Alpha1 => config.effective
+
+/** The document that `--write-config-to` writes: YAML with sorted keys, as Kubernetes' serializer writes it. */
+export const toYaml = (configuration: KubeProxyConfigurationV1Alpha1): string =>
+  stringify(configuration, { sortMapEntries: true, version: '1.1', lineWidth: 0 })
+
+const list = (items: readonly string[]): readonly string[] | null => (items.length === 0 ? null : items)
+
+export interface Periods {
+  readonly syncPeriod: GoDuration
+  readonly minSyncPeriod: GoDuration
+}
+
+/** What the sections of the requested mode decide, whichever backend is used. */
+export interface Active extends Periods {
+  readonly minSyncPeriodExplicit: boolean
+  readonly masqueradeAll: boolean
+  readonly masqueradeBit: number
+}
+
+export const activeOf = (settings: Settings, minSyncPeriodExplicit: boolean): Active => {
+  const { syncPeriod, minSyncPeriod } = settings[periodSection(settings.mode)]
+  const { masqueradeAll, masqueradeBit } = settings[masqueradeSection(settings.mode)]
+  return { syncPeriod, minSyncPeriod, minSyncPeriodExplicit, masqueradeAll, masqueradeBit }
+}
+
+/** The settings in mode nftables, which is the one that runs. */
+export const externalOf = (settings: Settings, active: Active): KubeProxyConfigurationV1Alpha1 => {
+  const off = { syncPeriod: formatGoDuration(zeroDuration), minSyncPeriod: formatGoDuration(zeroDuration) }
+  const { ipvs, iptables, conntrack, logging } = settings
+  return {
+    ...settings,
+    kind: 'KubeProxyConfiguration',
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    mode: 'nftables',
+    logging: {
+      ...logging,
+      flushFrequency: formatGoDuration(logging.flushFrequency),
+      vmodule: logging.vmodule.length === 0 ? undefined : logging.vmodule,
+    },
+    iptables: { ...iptables, ...off, masqueradeAll: false },
+    ipvs: {
+      ...ipvs,
+      ...off,
+      excludeCIDRs: list(ipvs.excludeCIDRs),
+      tcpTimeout: formatGoDuration(ipvs.tcpTimeout),
+      tcpFinTimeout: formatGoDuration(ipvs.tcpFinTimeout),
+      udpTimeout: formatGoDuration(ipvs.udpTimeout),
+    },
+    nftables: {
+      masqueradeAll: active.masqueradeAll,
+      masqueradeBit: active.masqueradeBit,
+      syncPeriod: formatGoDuration(active.syncPeriod),
+      minSyncPeriod: formatGoDuration(active.minSyncPeriodExplicit ? active.minSyncPeriod : zeroDuration),
+    },
+    nodePortAddresses: list(settings.nodePortAddresses),
+    conntrack: {
+      ...conntrack,
+      tcpEstablishedTimeout: formatGoDuration(conntrack.tcpEstablishedTimeout),
+      tcpCloseWaitTimeout: formatGoDuration(conntrack.tcpCloseWaitTimeout),
+      udpTimeout: formatGoDuration(conntrack.udpTimeout),
+      udpStreamTimeout: formatGoDuration(conntrack.udpStreamTimeout),
+    },
+    configSyncPeriod: formatGoDuration(settings.configSyncPeriod),
+  }
+}

@@ -1,0 +1,11 @@
+/** A mode that a configuration may ask for; '' leaves it to the default. */
+export const requestableModes = ['', 'iptables', 'ipvs', 'nftables'] as const
+export type RequestedMode = (typeof requestableModes)[number]
+
+/** The section that supplies syncPeriod and minSyncPeriod. weir's default mode is nftables, kube-proxy's is iptables. */
+export const periodSection = (mode: string): 'iptables' | 'ipvs' | 'nftables' =>
+  mode === 'iptables' || mode === 'ipvs' ? mode : 'nftables'
+
+/** The section that supplies masqueradeAll and masqueradeBit: ipvs has none of its own. */
+export const masqueradeSection = (mode: string): 'iptables' | 'nftables' =>
+  mode === 'iptables' || mode === 'ipvs' ? 'iptables' : 'nftables'

@@ -1,0 +1,107 @@
+import { gatesWithoutEffect } from './feature-gates.ts'
+import type { FlagValues } from './flag-values.ts'
+import { type FlagSpec, flags as flagTable } from './flags.ts'
+import { masqueradeSection, periodSection } from './mode.ts'
+import type { Settings } from './shape.ts'
+
+/** Fields that are read and validated, but that nothing acts on in this version. */
+export const fieldsNotActedOn: readonly string[] = [
+  'clientConnection.acceptContentTypes',
+  'conntrack.maxPerCore',
+  'conntrack.min',
+  'conntrack.tcpBeLiberal',
+  'conntrack.tcpCloseWaitTimeout',
+  'conntrack.tcpEstablishedTimeout',
+  'conntrack.udpStreamTimeout',
+  'conntrack.udpTimeout',
+  'enableProfiling',
+  'iptables.localhostNodePorts',
+  'ipvs.excludeCIDRs',
+  'ipvs.scheduler',
+  'ipvs.strictARP',
+  'ipvs.tcpFinTimeout',
+  'ipvs.tcpTimeout',
+  'ipvs.udpTimeout',
+  'logging.flushFrequency',
+  'logging.options.json.infoBufferSize',
+  'logging.options.json.splitStream',
+  'logging.options.text.infoBufferSize',
+  'logging.options.text.splitStream',
+  'logging.vmodule',
+  'portRange',
+  'showHiddenMetricsForVersion',
+  'windowsRunAsService',
+  'winkernel.enableDSR',
+  'winkernel.forwardHealthCheckVip',
+  'winkernel.networkName',
+  'winkernel.rootHnsEndpointName',
+  'winkernel.sourceVip',
+]
+
+const periodFields = ['syncPeriod', 'minSyncPeriod'] as const
+const masqueradeFields = ['masqueradeAll', 'masqueradeBit'] as const
+
+/** Fields of sections that the mode does not read. */
+const fieldsOfOtherModes = (mode: string): readonly string[] => [
+  ...(['iptables', 'ipvs', 'nftables'] as const)
+    .filter((section) => section !== periodSection(mode))
+    .flatMap((section) => periodFields.map((name) => `${section}.${name}`)),
+  ...(['iptables', 'nftables'] as const)
+    .filter((section) => section !== masqueradeSection(mode))
+    .flatMap((section) => masqueradeFields.map((name) => `${section}.${name}`)),
+]
+
+/** One line for everything that was set to something else than `defaults` and has no effect. */
+export const supportWarnings = (settings: Settings, defaults: Settings, flags: FlagValues): readonly string[] => {
+  const { mode } = settings
+  const changed = (field: string): boolean => text(valueAt(settings, field)) !== text(valueAt(defaults, field))
+  const name = (field: string): string => flagFor(field, flags) ?? field
+  const modeName = mode === '' ? 'nftables' : mode
+  return [
+    ...modeWarnings(mode),
+    ...fieldsNotActedOn.filter(changed).map((field) => `${name(field)} is accepted, but weir does not act on it yet`),
+    ...fieldsOfOtherModes(mode)
+      .filter(changed)
+      .map((field) => `${name(field)} has no effect in mode ${modeName}`),
+    ...contentTypeWarnings(settings, name('clientConnection.contentType')),
+    ...gatesWithoutEffect(settings.featureGates).map(
+      (gate) => `feature gate ${gate} is accepted, but weir does not act on it`,
+    ),
+  ]
+}
+
+/** Flags that a file overrules. */
+export const overruledFlags = (flags: FlagValues): readonly string[] => {
+  const table: readonly FlagSpec[] = flagTable
+  const given = new Set<string>(Object.keys(flags))
+  return table
+    .filter(({ name, withConfig }) => given.has(name) && withConfig !== true)
+    .map(({ name }) => `--${name} is ignored because --config is given`)
+}
+
+const modeWarnings = (mode: string): readonly string[] => {
+  if (mode === '') return ["mode is not set: using nftables (kube-proxy's default is iptables)"]
+  if (mode === 'nftables') return []
+  return [`mode ${mode} is not built yet: using nftables instead, with the settings that mode ${mode} reads`]
+}
+
+/** weir always speaks JSON with the API server. */
+const contentTypeWarnings = ({ clientConnection: { contentType } }: Settings, name: string): readonly string[] =>
+  contentType === 'application/vnd.kubernetes.protobuf' || contentType === 'application/json'
+    ? []
+    : [`${name} is accepted, but weir always uses application/json`]
+
+const flagFor = (field: string, flags: FlagValues): string | undefined => {
+  const table: readonly FlagSpec[] = flagTable
+  const given = new Set<string>(Object.keys(flags))
+  const flag = table.find((candidate) => candidate.field === field && given.has(candidate.name))
+  return flag === undefined ? undefined : `--${flag.name}`
+}
+
+const valueAt = (settings: Settings, field: string): unknown =>
+  field
+    .split('.')
+    .reduce<unknown>((value, key) => Object.entries(value ?? {}).find(([name]) => name === key)?.[1], settings)
+
+const text = (value: unknown): string =>
+  JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `${part}ns` : part)) ?? ''
