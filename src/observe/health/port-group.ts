@@ -30,7 +30,7 @@ export const openPortGroup = async (
   }
   try {
     for (const host of hosts) {
-      const server = httpServer(listener, maxConnections)
+      const server = httpServer(listener, { maxConnections })
       await listen(server, { host, port, ipv6Only: isIPv6(host) })
       server.on('error', onError)
       servers.push(server)

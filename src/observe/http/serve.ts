@@ -41,7 +41,7 @@ export const serve = async (
   signal: AbortSignal,
 ): Promise<RunningServer> => {
   signal.throwIfAborted()
-  const server = httpServer(listener, maxConnections)
+  const server = httpServer(listener, { maxConnections })
   const closed = new AbortController()
   let open: number | undefined
 

@@ -1,17 +1,22 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 
+export interface HttpLimits {
+  readonly maxConnections: number
+  /** Milliseconds a client has to send a whole request; it is cut off half as much later at most. */
+  readonly requestMs?: number
+}
+
 /**
- * An HTTP server that a slow or greedy client cannot hold: 10 s to send a whole request, a bound on connections. An
- * idle connection lives longer than the usual probe and scrape intervals, so a client seldom meets one that is just
- * being closed.
+ * An HTTP server that a slow or greedy client cannot hold. An idle connection lives longer than the usual probe and
+ * scrape intervals, so a client seldom meets one that is just being closed.
  */
-export const httpServer = (listener: RequestListener, maxConnections: number): Server => {
+export const httpServer = (listener: RequestListener, { maxConnections, requestMs = 10_000 }: HttpLimits): Server => {
   const server = createServer(
     {
-      headersTimeout: 10_000,
-      requestTimeout: 10_000,
+      headersTimeout: requestMs,
+      requestTimeout: requestMs,
       keepAliveTimeout: 90_000,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: requestMs / 2,
     },
     listener,
   )

@@ -5,6 +5,19 @@ const severity: ReadonlyMap<unknown, string> = new Map([
   ['warn', 'W'],
 ])
 
+/** A JSON object, with the fields by name that mean something here. */
+interface Entry {
+  readonly level?: unknown
+  readonly time?: unknown
+  readonly pid?: unknown
+  readonly component?: unknown
+  readonly msg?: unknown
+  readonly message?: unknown
+  readonly stack?: unknown
+  readonly [field: string]: unknown
+}
+
+/** Fields that make the head of a line; the others follow it. */
 const header = new Set(['level', 'time', 'pid', 'component', 'msg'])
 
 /**
@@ -15,18 +28,18 @@ const header = new Set(['level', 'time', 'pid', 'component', 'msg'])
 export const klogLine = (json: string): string => {
   const entry = parseEntry(json)
   if (entry === undefined) return json
-  const time = new Date(typeof entry['time'] === 'string' ? entry['time'] : Number.NaN)
-  const component = typeof entry['component'] === 'string' ? entry['component'] : 'weir'
+  const time = new Date(typeof entry.time === 'string' ? entry.time : Number.NaN)
+  const component = typeof entry.component === 'string' ? entry.component : 'weir'
   const fields = Object.entries(entry).filter(([name]) => !header.has(name))
   const words = [
-    `${severity.get(entry['level']) ?? 'I'}${dayAndTime(time)} ${String(entry['pid']).padStart(7)} ${component}]`,
-    JSON.stringify(entry['msg'] ?? ''),
+    `${severity.get(entry.level) ?? 'I'}${dayAndTime(time)} ${String(entry.pid).padStart(7)} ${component}]`,
+    JSON.stringify(entry.msg ?? ''),
     ...fields.map(([name, value]) => `${name}=${fieldText(value)}`),
   ]
   return `${words.join(' ')}\n`
 }
 
-const parseEntry = (json: string): Readonly<Record<string, unknown>> | undefined => {
+const parseEntry = (json: string): Entry | undefined => {
   try {
     const value: unknown = JSON.parse(json)
     return isRecord(value) ? value : undefined
@@ -35,12 +48,12 @@ const parseEntry = (json: string): Readonly<Record<string, unknown>> | undefined
   }
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+const isRecord = (value: unknown): value is Entry =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Errors come as `{type, message, stack}`; a line has room for the message. */
 const fieldText = (value: unknown): string => {
-  if (isRecord(value) && typeof value['stack'] === 'string') return JSON.stringify(value['message'] ?? '')
+  if (isRecord(value) && value.stack !== undefined && value.message !== undefined) return JSON.stringify(value.message)
   return JSON.stringify(value)
 }
 

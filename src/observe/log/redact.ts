@@ -4,8 +4,8 @@ const secretName = String.raw`[\w.-]*(?:token|authorization|password|cookie|key-
 const member = new RegExp(String.raw`("${secretName}"\s*:\s*)("(?:[^"\\]|\\.)*"|\[[^\]]*\])`, 'gi')
 /** The same inside a JSON string, e.g. a quoted response body. */
 const quotedMember = new RegExp(String.raw`(\\"${secretName}\\"\s*:\s*)\\"(?:[^"\\]|\\\\.)*\\"`, 'gi')
-/** RFC 6750 credentials, wherever they stand. */
-const bearer = /\b(bearer\s+)[\w.~+/-]+=*/gi
+/** RFC 6750 credentials, wherever they stand; shorter words are prose. */
+const bearer = /\b(bearer\s+)[\w.~+/-]{6,}=*/gi
 /** A JSON Web Token: ServiceAccount tokens are. Its first part is always `{"` in base64url. */
 const jwt = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g
 
