@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Iptables } from '../../kernel/iptables/iptables.ts'
 import { IptablesError } from '../../kernel/iptables/iptables-error.ts'
+import type { Statement } from '../../kernel/iptables/restore-builder.ts'
 import type { SavedTable } from '../../kernel/iptables/save-parser.ts'
-import { planTable, type TablePlan } from './iptables-plan.ts'
+import { emptyPlan, planTable, type TablePlan } from './iptables-plan.ts'
 import { type Area, type LeftBehind, type Part, TakeoverError, variantArea } from './report.ts'
 
 /** kube-proxy's chains and jumps in one variant and family. Each table is committed by itself. */
@@ -40,26 +42,51 @@ const clearTable = async (
   return { counts: { chains: plan.chains, jumps: plan.jumps }, left: leftIn(iptables, table, plan) }
 }
 
-/** A second try starts from a fresh look: whoever held the lock has probably changed something. */
+/**
+ * Every try starts from a fresh look, for whoever held the lock has probably changed something, and for the same reason
+ * waits outside iptables-restore: what it is given then is never older than the look.
+ */
 const commit = async (
   iptables: Iptables,
   table: SavedTable,
   plan: TablePlan,
   signal: AbortSignal,
 ): Promise<TablePlan> => {
-  try {
-    await iptables.restore([{ table: table.name, statements: plan.statements }], signal)
-    return plan
-  } catch (error) {
-    if (!(error instanceof IptablesError) || (error.code !== 'locked' && error.code !== 'rejected')) throw error
+  const giveUpAt = performance.now() + patienceMs
+  let current: { readonly table: SavedTable; readonly plan: TablePlan } | undefined = { table, plan }
+  let rejected = false
+  while (current !== undefined && current.plan.statements.length > 0) {
+    const statements = [...policies(iptables, current.table), ...current.plan.statements]
+    try {
+      await iptables.restore([{ table: table.name, statements }], signal)
+      return current.plan
+    } catch (error) {
+      if (!(error instanceof IptablesError) || !isWorthRetrying(error, rejected) || performance.now() > giveUpAt)
+        throw error
+      rejected = error.code === 'rejected'
+      await sleep(retryMs, undefined, { signal })
+    }
     const again = (await iptables.save(signal)).tables.find(({ name }) => name === table.name)
-    if (again === undefined) return { statements: [], chains: 0, jumps: 0, foreignRules: [], keptChains: [] }
-    const second = planTable(again)
-    if (second.statements.length === 0) return second
-    await iptables.restore([{ table: table.name, statements: second.statements }], signal)
-    return second
+    current = again === undefined ? undefined : { table: again, plan: planTable(again) }
   }
+  return current?.plan ?? emptyPlan
 }
+
+/** A rejection may come from a change since the look, but hardly twice. */
+const isWorthRetrying = ({ code }: IptablesError, rejectedBefore: boolean): boolean =>
+  code === 'locked' || (code === 'rejected' && !rejectedBefore)
+
+/** How long others may keep the xtables lock. */
+const patienceMs = 10_000
+const retryMs = 100
+
+/** A commit of the legacy variant zeroes the counters of policies unless it sets them. */
+const policies = ({ variant }: Iptables, { chains }: SavedTable): Statement[] =>
+  variant === 'nft'
+    ? []
+    : [...chains.values()].flatMap(({ name: chain, policy, counters }): Statement[] =>
+        policy === undefined ? [] : [{ kind: 'policy', chain, policy, counters }],
+      )
 
 const leftIn = (iptables: Iptables, table: SavedTable, plan: TablePlan): LeftBehind[] => {
   const area = variantArea(iptables.variant)

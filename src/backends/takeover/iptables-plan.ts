@@ -13,6 +13,8 @@ export interface TablePlan {
   readonly keptChains: readonly string[]
 }
 
+export const emptyPlan: TablePlan = { statements: [], chains: 0, jumps: 0, foreignRules: [], keptChains: [] }
+
 export const planTable = (table: SavedTable): TablePlan => {
   const ours = new Set([...table.chains.keys()].filter((chain) => isKubeProxyChain(table.name, chain)))
   const users = table.rules.filter(

@@ -33,7 +33,9 @@ export interface TakeoverOptions {
 /** The node that this process runs on. */
 export const nodeKernel = (run: Run = realRun): TakeoverKernel => ({
   run,
-  iptables: variants.flatMap((variant) => families.map((family) => new IptablesClient(variant, family, { run }))),
+  iptables: variants.flatMap((variant) =>
+    families.map((family) => new IptablesClient(variant, family, { run, lockSeconds: 0 })),
+  ),
   ipset: new IpsetClient({ run }),
   virtualServers: new Ipvsadm({ run }),
   route: new NetlinkRoute(),

@@ -4,7 +4,7 @@ import type { Iptables, Variant } from './iptables.ts'
 import { IptablesError } from './iptables-error.ts'
 import type { Statement, TableChange } from './restore-builder.ts'
 import { type RuleText, ruleTarget } from './rule-text.ts'
-import type { Saved, SavedTable } from './save-parser.ts'
+import type { Counters, Saved, SavedTable } from './save-parser.ts'
 import { type TableName, tableNames } from './table-name.ts'
 
 /** The hooks of each table (net/ipv4/netfilter/iptable_*.c). */
@@ -18,6 +18,7 @@ const builtInChains: Readonly<Record<TableName, readonly string[]>> = {
 
 interface FakeChain {
   policy: string | undefined
+  counters: Counters
   rules: RuleText[]
 }
 type FakeTable = Map<string, FakeChain>
@@ -57,6 +58,7 @@ export class FakeIptables implements Iptables {
     if (failure !== undefined) throw failure
     for (const { table, statements } of changes) {
       const next = structuredClone(this.#tables.get(table)) ?? newTable(table)
+      if (this.variant === 'legacy') for (const chain of next.values()) chain.counters = zero
       for (const statement of statements) execute(next, statement)
       checkTargets(next)
       this.#tables.set(table, next)
@@ -64,14 +66,15 @@ export class FakeIptables implements Iptables {
   }
 }
 
+const zero: Counters = { packets: 0n, bytes: 0n }
+
 const newTable = (table: TableName): FakeTable =>
-  new Map(builtInChains[table].map((chain) => [chain, { policy: 'ACCEPT', rules: [] }]))
+  new Map(builtInChains[table].map((chain) => [chain, { policy: 'ACCEPT', counters: zero, rules: [] }]))
 
 const savedTable = (name: TableName, table: FakeTable): SavedTable => {
-  const counters = { packets: 0n, bytes: 0n }
-  const chains = [...table].map(([chain, { policy }]) => [chain, { name: chain, policy, counters }] as const)
+  const chains = [...table].map(([chain, { policy, counters }]) => [chain, { name: chain, policy, counters }] as const)
   const rules = [...table].flatMap(([chain, { rules }]) =>
-    rules.map((rule) => ({ chain, rule, target: ruleTarget(rule), counters })),
+    rules.map((rule) => ({ chain, rule, target: ruleTarget(rule), counters: zero })),
   )
   return { name, chains: new Map(chains), rules }
 }
@@ -83,7 +86,7 @@ const reject = (reason: string): never => {
 const execute = (table: FakeTable, statement: Statement): void => {
   const { chain: name } = statement
   if (statement.kind === 'chain') {
-    if (table.get(name)?.policy === undefined) table.set(name, { policy: undefined, rules: [] })
+    if (table.get(name)?.policy === undefined) table.set(name, { policy: undefined, counters: zero, rules: [] })
     return
   }
   const chain = table.get(name) ?? reject(`no chain ${name}`)
@@ -91,6 +94,7 @@ const execute = (table: FakeTable, statement: Statement): void => {
     case 'policy':
       if (chain.policy === undefined) reject(`${name} is not built in`)
       chain.policy = statement.policy
+      chain.counters = statement.counters
       return
     case 'append':
       chain.rules.push(statement.rule)

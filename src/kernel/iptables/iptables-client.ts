@@ -19,7 +19,7 @@ const resourceProblem = 4
 
 export interface IptablesClientOptions {
   readonly run?: Run
-  /** How long iptables-restore waits for the xtables lock. Default 5, as kube-proxy has it. */
+  /** How long iptables-restore waits for the xtables lock. Default 5, as kube-proxy has it; 0 = not at all. */
   readonly lockSeconds?: number
 }
 
@@ -70,11 +70,8 @@ export class IptablesClient implements Iptables {
 
   async restore(changes: readonly TableChange[], signal: AbortSignal): Promise<void> {
     if (changes.length === 0) return
-    await this.#call(
-      [`${this.#program}-restore`, '--noflush', '-w', String(this.#lockSeconds)],
-      restoreText(changes),
-      signal,
-    )
+    const wait = this.#lockSeconds > 0 ? ['-w', String(this.#lockSeconds)] : []
+    await this.#call([`${this.#program}-restore`, '--noflush', '--counters', ...wait], restoreText(changes), signal)
   }
 
   async #call(command: readonly string[], input: string, signal: AbortSignal): Promise<RunResult> {

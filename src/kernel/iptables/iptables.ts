@@ -17,7 +17,8 @@ export interface Iptables {
   save(signal: AbortSignal): Promise<Saved>
   /**
    * Commits each table's statements atomically, tables one after the other. What the statements do not name stays as it
-   * is, counters and policies included. Creates a table that does not exist yet.
+   * is; only the legacy variant zeroes the counters of all policies that are not set by a statement, as each of its
+   * commits does (libiptc). Creates a table that does not exist yet.
    */
   restore(changes: readonly TableChange[], signal: AbortSignal): Promise<void>
 }

@@ -1,12 +1,14 @@
 import { assertNever } from '../../model/assert-never.ts'
 import type { RuleText } from './rule-text.ts'
+import type { Counters } from './save-parser.ts'
 import type { TableName } from './table-name.ts'
 
 /** One line of iptables-restore input. */
 export type Statement =
   /** Creates a user-defined chain, or empties it when it is there. Never for a built-in chain: it would reset it. */
   | { readonly kind: 'chain'; readonly chain: string }
-  | { readonly kind: 'policy'; readonly chain: string; readonly policy: 'ACCEPT' | 'DROP' }
+  /** Of a built-in chain. */
+  | { readonly kind: 'policy'; readonly chain: string; readonly policy: string; readonly counters: Counters }
   | { readonly kind: 'append'; readonly chain: string; readonly rule: RuleText }
   | { readonly kind: 'insert'; readonly chain: string; readonly rule: RuleText }
   /** Removes the first rule equal to this one; the commit fails when there is none. */
@@ -20,7 +22,7 @@ export interface TableChange {
   readonly statements: readonly Statement[]
 }
 
-/** Input for `iptables-restore --noflush`. The only place that knows line ends and COMMIT. */
+/** Input for `iptables-restore --noflush --counters`. The only place that knows line ends and COMMIT. */
 export const restoreText = (changes: readonly TableChange[]): string =>
   changes.map(({ table, statements }) => `*${table}\n${statements.map(statementLine).join('')}COMMIT\n`).join('')
 
@@ -35,7 +37,7 @@ const statementText = (statement: Statement): string => {
     case 'chain':
       return `:${statement.chain} - [0:0]`
     case 'policy':
-      return `-P ${statement.chain} ${statement.policy}`
+      return `:${statement.chain} ${statement.policy} [${statement.counters.packets}:${statement.counters.bytes}]`
     case 'append':
       return `-A ${statement.chain} ${statement.rule}`
     case 'insert':
