@@ -49,9 +49,8 @@ export const serve = async (
     try {
       const bound = await listenTcp(server, address, port)
       server.on('error', onError)
-      // Closing while the bind is under way does not stop it.
-      if (closed.signal.aborted) await closeServer(server)
-      else open = bound
+      // Closing does not stop a bind under way; close() waits for it and then ends it.
+      if (!closed.signal.aborted) open = bound
       return undefined
     } catch (failure) {
       if (failure instanceof ObserveError) return failure

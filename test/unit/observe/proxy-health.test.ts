@@ -71,6 +71,14 @@ describe('a family', () => {
     expect(health.isHealthy()).toBe(false)
   })
 
+  test('has nothing waiting after a success that nobody announced', () => {
+    const { clock, health } = setUp()
+    health.queued({ family: 'IPv4', at: clock.now() })
+    health.applied(applied({ at: clock.now() }))
+    clock.advance(60_000)
+    expect(health.isHealthy()).toBe(true)
+  })
+
   test('is not late because somebody set the date', () => {
     const { clock, health } = setUp()
     health.queued({ family: 'IPv4', at: clock.now() })

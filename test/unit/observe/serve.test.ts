@@ -101,6 +101,18 @@ describe('without hardFail', () => {
     await server.close()
   })
 
+  test('close() ends an attempt under way', async () => {
+    const taken = await occupy(0, '127.0.0.1')
+    const quick = { ...options, port: taken.port, hardFail: false, retryMs: 0 }
+    const server = await serve(quick, hello, never)
+    await taken.free()
+    // One turn of the loop in: the timer has fired, the bind has begun or ended.
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve))
+    await server.close()
+    expect(server.port).toBeUndefined()
+    expect(await reached(taken.port, '127.0.0.1')).toBe(false)
+  })
+
   test('close() ends the attempts', async () => {
     const taken = await occupy(0, '127.0.0.1')
     let attempts = 0
@@ -141,6 +153,15 @@ describe('the end', () => {
     const port = portOf(server)
     controller.abort()
     await expect.poll(() => reached(port, '127.0.0.1')).toBe(false)
+    expect(server.port).toBeUndefined()
+  })
+
+  test('comes to a bind under way', async () => {
+    const controller = new AbortController()
+    const starting = serve(options, hello, controller.signal)
+    controller.abort()
+    const server = await starting
+    await server.close()
     expect(server.port).toBeUndefined()
   })
 
