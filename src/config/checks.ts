@@ -47,7 +47,7 @@ const modeIssues = (settings: Settings, active: Active): readonly Issue[] => {
   const { syncPeriod, minSyncPeriod } = active
   if (syncPeriod <= 0n) issues.push(invalidDuration(`${section}.syncPeriod`, syncPeriod, 'must be greater than 0'))
   if (minSyncPeriod < 0n) issues.push(invalidDuration(`${section}.minSyncPeriod`, minSyncPeriod, notNegative))
-  if (minSyncPeriod > syncPeriod) {
+  if (syncPeriod > 0n && minSyncPeriod > syncPeriod) {
     const why = `must be greater than or equal to ${section}.minSyncPeriod (${formatGoDuration(minSyncPeriod)})`
     issues.push(invalidDuration(`${section}.syncPeriod`, syncPeriod, why))
   }

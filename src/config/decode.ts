@@ -21,7 +21,7 @@ export const decodeConfiguration = (source: string): Decoded => {
   const lines = new LineCounter()
   const documents = parse(source, lines)
   const document = documents[0]
-  const root = document === undefined ? undefined : valueOf(document)
+  const root = document === undefined ? undefined : contentOf(document)
   if (document === undefined || !isMapping(root)) {
     throw new ConfigError('decode', [{ field: 'kind', reason: `Required value: must be ${kind}` }])
   }
@@ -55,7 +55,7 @@ const parse = (source: string, lineCounter: LineCounter): readonly Document[] =>
   return Array.isArray(parsed) ? parsed : []
 }
 
-const valueOf = (document: Document): unknown => {
+const contentOf = (document: Document): unknown => {
   try {
     return document.toJS()
   } catch (cause) {

@@ -7,20 +7,37 @@ import { masqueradeSection, periodSection } from './mode.ts'
 import type { Settings } from './shape.ts'
 
 /** A part of the configuration as JSON has it: durations are Go's text, a list that was not given is null. */
-export type External<T> = T extends GoDuration
+type External<T> = T extends GoDuration
   ? string
-  : T extends readonly VModule[]
-    ? readonly VModule[] | undefined
-    : T extends readonly string[]
-      ? readonly string[] | null
-      : T extends string | number | boolean | FeatureGates
-        ? T
-        : { readonly [K in keyof T]: External<T[K]> }
+  : T extends readonly string[]
+    ? readonly string[] | null
+    : T extends string | number | boolean
+      ? T
+      : { readonly [K in keyof T]: External<T[K]> }
 
-/** KubeProxyConfiguration v1alpha1 as `/configz` and `--write-config-to` show it. */
-export type KubeProxyConfigurationV1Alpha1 = External<Settings> & {
+interface Stream {
+  readonly splitStream: true | undefined
+  readonly infoBufferSize: string
+}
+
+/**
+ * KubeProxyConfiguration v1alpha1 as `/configz` and `--write-config-to` show it. What is undefined is left out, as Go
+ * leaves out empty `omitempty` fields.
+ */
+export type KubeProxyConfigurationV1Alpha1 = External<
+  Omit<Settings, 'featureGates' | 'logging' | 'windowsRunAsService'>
+> & {
   readonly kind: 'KubeProxyConfiguration'
   readonly apiVersion: 'kubeproxy.config.k8s.io/v1alpha1'
+  readonly featureGates: FeatureGates | undefined
+  readonly windowsRunAsService: true | undefined
+  readonly logging: {
+    readonly format: string
+    readonly flushFrequency: string
+    readonly verbosity: number
+    readonly vmodule: readonly VModule[] | undefined
+    readonly options: { readonly text: Stream; readonly json: Stream }
+  }
 }
 
 /**
@@ -63,10 +80,12 @@ export const externalOf = (settings: Settings, active: Active): KubeProxyConfigu
     kind: 'KubeProxyConfiguration',
     apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
     mode: 'nftables',
+    featureGates: Object.keys(settings.featureGates).length === 0 ? undefined : settings.featureGates,
     logging: {
       ...logging,
       flushFrequency: formatGoDuration(logging.flushFrequency),
       vmodule: logging.vmodule.length === 0 ? undefined : logging.vmodule,
+      options: { text: stream(logging.options.text), json: stream(logging.options.json) },
     },
     iptables: { ...iptables, ...off, masqueradeAll: false },
     ipvs: {
@@ -92,5 +111,11 @@ export const externalOf = (settings: Settings, active: Active): KubeProxyConfigu
       udpStreamTimeout: formatGoDuration(conntrack.udpStreamTimeout),
     },
     configSyncPeriod: formatGoDuration(settings.configSyncPeriod),
+    windowsRunAsService: settings.windowsRunAsService || undefined,
   }
 }
+
+const stream = ({ splitStream, infoBufferSize }: Settings['logging']['options']['text']): Stream => ({
+  splitStream: splitStream || undefined,
+  infoBufferSize,
+})
