@@ -198,8 +198,9 @@ export class Reflector {
     return timing.absentMs
   }
 
+  /** The sum, not the longer of the two: all who were told the same time must not come back together. */
   #delay(error: ApiError): number {
-    return Math.max(this.#backoff.next(), Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs))
+    return Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs) + this.#backoff.next()
   }
 
   async #pause(ms: number, signal: AbortSignal): Promise<void> {
