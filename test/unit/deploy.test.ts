@@ -1,0 +1,308 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { z } from 'zod'
+import { parseCommandLine } from '../../src/config/command-line.ts'
+import { type LoadedConfig, loadConfig } from '../../src/config/load.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+const documents = (file: string): readonly unknown[] =>
+  parseAllDocuments(read(`deploy/${file}`)).map((document) => {
+    expect(document.errors, file).toEqual([])
+    return document.toJS({ maxAliasCount: 0 })
+  })
+
+/** The only document of a file. */
+const only = <T>(schema: z.ZodType<T>, file: string): T => z.tuple([schema]).parse(documents(file))[0]
+
+const Labels = z.record(z.string(), z.string())
+const Meta = z.strictObject({ name: z.string(), namespace: z.string().optional(), labels: Labels.optional() })
+const Probe = z.looseObject({ httpGet: z.strictObject({ path: z.string(), port: z.string() }) })
+const Container = z.strictObject({
+  name: z.string(),
+  image: z.string(),
+  imagePullPolicy: z.string(),
+  args: z.array(z.string()),
+  env: z.array(
+    z.strictObject({
+      name: z.string(),
+      valueFrom: z.strictObject({ fieldRef: z.strictObject({ fieldPath: z.string() }) }),
+    }),
+  ),
+  ports: z.array(
+    z.strictObject({ name: z.string(), containerPort: z.number(), hostPort: z.number(), protocol: z.string() }),
+  ),
+  startupProbe: Probe,
+  livenessProbe: Probe,
+  readinessProbe: Probe,
+  resources: z.strictObject({ requests: Labels }),
+  securityContext: z.strictObject({
+    privileged: z.literal(false),
+    allowPrivilegeEscalation: z.literal(false),
+    readOnlyRootFilesystem: z.literal(true),
+    seccompProfile: z.strictObject({ type: z.literal('RuntimeDefault') }),
+    capabilities: z.strictObject({ drop: z.array(z.string()), add: z.array(z.string()) }),
+  }),
+  volumeMounts: z.array(z.strictObject({ name: z.string(), mountPath: z.string(), readOnly: z.boolean().optional() })),
+})
+const DaemonSet = z.strictObject({
+  apiVersion: z.literal('apps/v1'),
+  kind: z.literal('DaemonSet'),
+  metadata: Meta,
+  spec: z.strictObject({
+    selector: z.strictObject({ matchLabels: Labels }),
+    updateStrategy: z.strictObject({
+      type: z.literal('RollingUpdate'),
+      rollingUpdate: z.strictObject({ maxUnavailable: z.string() }),
+    }),
+    template: z.strictObject({
+      metadata: z.strictObject({ labels: Labels }),
+      spec: z.strictObject({
+        serviceAccountName: z.string(),
+        priorityClassName: z.literal('system-node-critical'),
+        hostNetwork: z.literal(true),
+        dnsPolicy: z.string(),
+        nodeSelector: Labels,
+        tolerations: z.array(z.strictObject({ operator: z.literal('Exists') })),
+        terminationGracePeriodSeconds: z.number(),
+        containers: z.tuple([Container]),
+        volumes: z.array(
+          z.strictObject({
+            name: z.string(),
+            configMap: z.strictObject({ name: z.string() }).optional(),
+            hostPath: z.strictObject({ path: z.string(), type: z.string() }).optional(),
+          }),
+        ),
+      }),
+    }),
+  }),
+})
+const ConfigMap = z.strictObject({
+  apiVersion: z.literal('v1'),
+  kind: z.literal('ConfigMap'),
+  metadata: Meta,
+  data: Labels,
+})
+const Kustomization = z.strictObject({
+  apiVersion: z.literal('kustomize.config.k8s.io/v1beta1'),
+  kind: z.literal('Kustomization'),
+  namespace: z.string(),
+  resources: z.array(z.string()),
+  patches: z.array(z.strictObject({ path: z.string() })),
+  images: z.tuple([z.strictObject({ name: z.string(), newName: z.string(), newTag: z.string() })]),
+})
+const ServiceAccount = z.strictObject({
+  apiVersion: z.literal('v1'),
+  kind: z.literal('ServiceAccount'),
+  metadata: Meta,
+})
+const ClusterRoleBinding = z.strictObject({
+  apiVersion: z.literal('rbac.authorization.k8s.io/v1'),
+  kind: z.literal('ClusterRoleBinding'),
+  metadata: Meta,
+  roleRef: z.strictObject({ apiGroup: z.string(), kind: z.string(), name: z.string() }),
+  subjects: z.array(z.strictObject({ kind: z.string(), name: z.string(), namespace: z.string() })),
+})
+const SelectorPatch = z.looseObject({
+  kind: z.string(),
+  metadata: Meta,
+  spec: z.strictObject({ template: z.strictObject({ spec: z.strictObject({ nodeSelector: Labels }) }) }),
+})
+const AffinityPatch = z.strictObject({
+  spec: z.strictObject({
+    template: z.strictObject({
+      spec: z.strictObject({
+        affinity: z.strictObject({
+          nodeAffinity: z.strictObject({
+            requiredDuringSchedulingIgnoredDuringExecution: z.strictObject({
+              nodeSelectorTerms: z.tuple([
+                z.strictObject({
+                  matchExpressions: z.tuple([
+                    z.strictObject({ key: z.string(), operator: z.string(), values: z.array(z.string()) }),
+                  ]),
+                }),
+              ]),
+            }),
+          }),
+        }),
+      }),
+    }),
+  }),
+})
+const Kubeconfig = z.looseObject({
+  clusters: z.tuple([
+    z.strictObject({
+      name: z.string(),
+      cluster: z.strictObject({ 'certificate-authority': z.string(), server: z.url() }),
+    }),
+  ]),
+  users: z.tuple([z.strictObject({ name: z.string(), user: z.strictObject({ tokenFile: z.string() }) })]),
+  contexts: z.tuple([
+    z.looseObject({ name: z.string(), context: z.looseObject({ cluster: z.string(), user: z.string() }) }),
+  ]),
+  'current-context': z.string(),
+})
+
+const kustomization = only(Kustomization, 'kustomization.yaml')
+const daemonSet = only(DaemonSet, 'daemonset.yaml')
+const configMap = only(ConfigMap, 'configmap.yaml')
+const pod = daemonSet.spec.template.spec
+const [container] = pod.containers
+
+/** The program's view of the pod: its arguments and the file they name. */
+const config = (): LoadedConfig => {
+  const commandLine = parseCommandLine(container.args.map((arg) => arg.replace('$(NODE_NAME)', 'node-1')))
+  return loadConfig(commandLine, configMap.data['config.conf'])
+}
+
+describe('deploy', () => {
+  it('lists every manifest in the kustomization, or is a patch for another DaemonSet', () => {
+    const listed = [...kustomization.resources, ...kustomization.patches.map(({ path }) => path)]
+    const present = readdirSync(join(root, 'deploy')).filter((name) => name.endsWith('.yaml'))
+    expect([...listed, 'kustomization.yaml', 'kube-proxy-patch.yaml'].sort()).toEqual(present.sort())
+  })
+
+  it('keeps every namespaced object in one namespace', () => {
+    for (const file of kustomization.resources)
+      for (const object of documents(file)) {
+        const { kind, metadata } = z.looseObject({ kind: z.string(), metadata: Meta }).parse(object)
+        expect(metadata.namespace, `${kind} in ${file}`).toBe(
+          kind.startsWith('Cluster') ? undefined : kustomization.namespace,
+        )
+      }
+  })
+
+  it("gives the pod's service account the role of kube-proxy", () => {
+    const [account, binding, ...rest] = documents('rbac.yaml')
+    expect(rest).toEqual([])
+    const { metadata } = ServiceAccount.parse(account)
+    const { roleRef, subjects } = ClusterRoleBinding.parse(binding)
+    expect(metadata.name).toBe(pod.serviceAccountName)
+    expect(subjects).toEqual([{ kind: 'ServiceAccount', name: metadata.name, namespace: metadata.namespace }])
+    expect(roleRef).toEqual({
+      apiGroup: 'rbac.authorization.k8s.io',
+      kind: 'ClusterRole',
+      name: 'system:node-proxier',
+    })
+  })
+
+  it('selects its own pods', () => {
+    expect(daemonSet.spec.template.metadata.labels).toEqual(daemonSet.spec.selector.matchLabels)
+  })
+
+  it('has NET_ADMIN and no other capability', () => {
+    expect(container.securityContext.capabilities).toEqual({ drop: ['ALL'], add: ['NET_ADMIN'] })
+  })
+
+  it('mounts what it names, and nothing else', () => {
+    expect(container.volumeMounts.map(({ name }) => name).sort()).toEqual(pod.volumes.map(({ name }) => name).sort())
+    expect(pod.volumes.find(({ name }) => name === 'config')?.configMap?.name).toBe(configMap.metadata.name)
+  })
+
+  it('takes the name of the node from the pod', () => {
+    expect(container.env).toEqual([{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }])
+    expect(container.args).toContain('--hostname-override=$(NODE_NAME)')
+    expect(config().config.hostnameOverride).toBe('node-1')
+  })
+
+  it('is accepted by weir itself', () => {
+    // That conntrack settings are left alone is what the file asks for.
+    expect(config().warnings.filter((warning) => !warning.startsWith('conntrack.'))).toEqual([])
+    expect(config().config).toMatchObject({
+      action: 'run',
+      requestedMode: 'nftables',
+      detectLocal: { mode: 'NodeCIDR' },
+    })
+  })
+
+  it('needs no writable /proc/sys', () => {
+    expect(config().config.conntrack).toEqual({
+      maxPerCore: 0,
+      min: 0,
+      tcpEstablishedTimeoutMs: 0,
+      tcpCloseWaitTimeoutMs: 0,
+      tcpBeLiberal: false,
+      udpTimeoutMs: 0,
+      udpStreamTimeoutMs: 0,
+    })
+  })
+
+  it('names files of the mounted ConfigMap', () => {
+    const folder = container.volumeMounts.find(({ name }) => name === 'config')?.mountPath
+    const files = Object.keys(configMap.data).map((key) => `${folder}/${key}`)
+    expect(files).toContain(config().config.configFile)
+    expect(files).toContain(config().config.client.kubeconfig)
+    expect(files).toHaveLength(2)
+  })
+
+  it('has a kubeconfig that uses the service account, with names that agree', () => {
+    const [document] = parseAllDocuments(configMap.data['kubeconfig.conf'] ?? '')
+    const kubeconfig = Kubeconfig.parse(document?.toJS())
+    const [cluster] = kubeconfig.clusters
+    const [user] = kubeconfig.users
+    const [context] = kubeconfig.contexts
+    expect(context).toMatchObject({
+      name: kubeconfig['current-context'],
+      context: { cluster: cluster.name, user: user.name },
+    })
+    const folder = '/var/run/secrets/kubernetes.io/serviceaccount'
+    expect([cluster.cluster['certificate-authority'], user.user.tokenFile]).toEqual([
+      `${folder}/ca.crt`,
+      `${folder}/token`,
+    ])
+  })
+
+  it('probes the port that it serves', () => {
+    const [port] = container.ports
+    const { healthz } = config().config
+    expect(port).toMatchObject({ containerPort: 10256, hostPort: 10256 })
+    expect(healthz).toMatchObject({ port: port?.containerPort })
+    for (const probe of [container.startupProbe, container.livenessProbe])
+      expect(probe.httpGet).toEqual({ path: '/livez', port: port?.name })
+    expect(container.readinessProbe.httpGet).toEqual({ path: '/healthz', port: port?.name })
+  })
+
+  it('asks for one node until told otherwise, and keeps kube-proxy off it', () => {
+    const selector = only(SelectorPatch, 'node-selector.yaml')
+    expect(selector).toMatchObject({ kind: 'DaemonSet', metadata: { name: daemonSet.metadata.name } })
+    const [[key, value] = []] = Object.entries(selector.spec.template.spec.nodeSelector)
+    const { nodeAffinity } = only(AffinityPatch, 'kube-proxy-patch.yaml').spec.template.spec.affinity
+    const [term] = nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms
+    expect(term.matchExpressions).toEqual([{ key, operator: 'NotIn', values: [value] }])
+  })
+})
+
+describe('the image', () => {
+  const dockerfile = read('deploy/Dockerfile')
+
+  it('is the one that the DaemonSet runs', () => {
+    const [image] = kustomization.images
+    expect(container.image).toBe(`${image.name}:${image.newTag}`)
+    expect(image.newTag).toBe(z.object({ version: z.string() }).parse(JSON.parse(read('package.json'))).version)
+    expect(dockerfile).toContain(`-t ${container.image} .`)
+  })
+
+  it('starts the program of package.json', () => {
+    const { bin } = z.object({ bin: z.object({ weir: z.string() }) }).parse(JSON.parse(read('package.json')))
+    expect(dockerfile).toContain(`ENTRYPOINT ["/usr/local/bin/node", "/opt/weir/${bin.weir}"]`)
+    expect(dockerfile).toContain('WORKDIR /opt/weir\n')
+  })
+
+  it('copies only what exists and what .dockerignore lets through', () => {
+    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, sources = '']) =>
+      sources.split(' '),
+    )
+    const included = read('.dockerignore')
+      .split('\n')
+      .filter((line) => line.startsWith('!'))
+    expect(copied.length).toBeGreaterThan(4)
+    for (const source of copied) {
+      expect(existsSync(join(root, source)), source).toBe(true)
+      expect(included).toContain(`!${source}`)
+    }
+  })
+})
