@@ -4,7 +4,7 @@
  * Kubernetes v1.36). Space separated.
  */
 const names = {
-  /** Off until switched on; `AllAlpha` switches them on too. */
+  /** Off until switched on; AllAlpha switches them on too. */
   alpha: `
     AllAlpha AllowUnsafeMalformedObjectDeletion APIServingWithRoutine CBORServingAndStorage ClientsAllowCBOR
     ClientsPreferCBOR CloudControllerManagerWatchBasedRoutesReconciliation CloudControllerManagerWebhook
