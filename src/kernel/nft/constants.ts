@@ -64,6 +64,7 @@ export const NFT_SET_ANONYMOUS = 0x1
 export const NFT_SET_INTERVAL = 0x4
 export const NFT_SET_MAP = 0x8
 export const NFT_SET_TIMEOUT = 0x10
+export const NFT_SET_EVAL = 0x20
 export const NFT_SET_CONCAT = 0x80
 /** DATA_TYPE of a verdict map. */
 export const NFT_DATA_VERDICT = 0xffffff00

@@ -11,6 +11,7 @@ import {
   NFTA_SET_ELEM_KEY,
   NFTA_SET_ELEM_KEY_END,
   NFTA_SET_ELEM_LIST_ELEMENTS,
+  NFTA_SET_ELEM_TIMEOUT,
   NFTA_SET_ELEM_USERDATA,
   NFTA_VERDICT_CHAIN,
   NFTA_VERDICT_CODE,
@@ -19,7 +20,7 @@ import { type Verdict, verdictCode } from './verdict.ts'
 
 /**
  * One element. `key`, `keyEnd` and byte `data` are views that are valid during the call. `flags`: INTERVAL_END 1,
- * CATCHALL 2 (its key is empty).
+ * CATCHALL 2 (its key is empty). `timeoutMs`: its own timeout, if it has one, not what is left of it.
  */
 export type OnElement = (
   key: Uint8Array,
@@ -27,6 +28,7 @@ export type OnElement = (
   data: Uint8Array | Verdict | undefined,
   comment: string | undefined,
   flags: number,
+  timeoutMs: number | undefined,
 ) => void
 
 const noKey = new Uint8Array()
@@ -54,6 +56,7 @@ const readElement = (element: Reader, inner: Reader, onElement: OnElement): void
   let data: Uint8Array | Verdict | undefined
   let comment: string | undefined
   let flags = 0
+  let timeout: number | undefined
   while (element.next()) {
     switch (element.type) {
       case NFTA_SET_ELEM_KEY:
@@ -71,12 +74,15 @@ const readElement = (element: Reader, inner: Reader, onElement: OnElement): void
       case NFTA_SET_ELEM_FLAGS:
         flags = element.u32be()
         break
+      case NFTA_SET_ELEM_TIMEOUT:
+        timeout = Number(element.u64be())
+        break
       default:
         break
     }
   }
   if (key === undefined && (flags & NFT_SET_ELEM_CATCHALL) === 0) throw malformed('element without a key')
-  onElement(key ?? noKey, keyEnd, data, comment, flags)
+  onElement(key ?? noKey, keyEnd, data, comment, flags, timeout)
 }
 
 const readValue = (outer: Reader, inner: Reader): Uint8Array => {

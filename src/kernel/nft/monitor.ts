@@ -1,0 +1,137 @@
+import { setInterval } from 'node:timers'
+import { Connection } from '../netlink/connection.ts'
+import { protocols } from '../netlink/constants.ts'
+import { KernelError } from '../netlink/error.ts'
+import { openTransport, type Transport } from '../netlink/transport.ts'
+import { MessageReader, type Writer } from '../netlink/wire.ts'
+import { NFGENMSG_LEN, NFNLGRP_NFTABLES, NFT_MSG_GETGEN, NFT_MSG_NEWGEN } from './constants.ts'
+import { readFamily, readGeneration, readName } from './decode.ts'
+import type { TableRef } from './objects.ts'
+import type { OwnWriters } from './own-writers.ts'
+
+export type NftEvent =
+  /** One transaction of somebody else, and the tables it touched. */
+  | { readonly kind: 'foreignChange'; readonly tables: readonly TableRef[] }
+  /** Events were lost: anything may have changed. */
+  | { readonly kind: 'overflow' }
+
+export interface NftMonitor {
+  /**
+   * Stops listening, for a change of our own that is so large that its events would flood the socket. What others do
+   * meanwhile shows in the generation of the ruleset: {@link resume} reports it as `overflow`. Pauses may nest.
+   */
+  pause(): void
+  resume(): void
+  /** Reads what waits now instead of at the next tick. */
+  poll(): void
+  close(): void
+}
+
+export interface NftMonitorOptions {
+  /** Whose transactions to ignore; share it with the client. */
+  readonly writers: OwnWriters
+  /** Must not throw. */
+  readonly report: (event: NftEvent) => void
+  /** How often the socket is read. Default 50. */
+  readonly intervalMs?: number
+}
+
+const receiveBuffer = 16 * 1024 * 1024
+/** NFTA_*_TABLE, and NFTA_TABLE_NAME: the same number in every kind of nf_tables object. */
+const tableAttribute = 1
+
+/** Watches every table of this network namespace for changes that are not ours. */
+export const openNftMonitor = (options: NftMonitorOptions): NftMonitor => new KernelNftMonitor(options)
+
+class KernelNftMonitor implements NftMonitor {
+  readonly #transport: Transport
+  readonly #questions: Connection
+  readonly #writers: OwnWriters
+  readonly #report: (event: NftEvent) => void
+  readonly #timer: NodeJS.Timeout
+  /** Tables of the transaction being read: NEWGEN ends it. */
+  readonly #tables = new Map<string, TableRef>()
+  #pauses = 0
+  #pausedGeneration = 0
+  #pausedCommits = 0
+
+  constructor({ writers, report, intervalMs = 50 }: NftMonitorOptions) {
+    this.#transport = openTransport({ protocol: protocols.netfilter, groups: [NFNLGRP_NFTABLES], receiveBuffer })
+    this.#questions = new Connection(openTransport({ protocol: protocols.netfilter }))
+    this.#writers = writers
+    this.#report = report
+    this.#timer = setInterval(() => this.poll(), intervalMs).unref()
+  }
+
+  pause(): void {
+    this.#pauses++
+    if (this.#pauses > 1) return
+    this.#pausedCommits = this.#writers.commits
+    // Before leaving: a change that falls between the two is reported twice rather than never.
+    this.#pausedGeneration = this.#generation()
+    this.#transport.leave(NFNLGRP_NFTABLES)
+    this.poll()
+  }
+
+  resume(): void {
+    if (this.#pauses === 0) return
+    this.#pauses--
+    if (this.#pauses > 0) return
+    this.#transport.join(NFNLGRP_NFTABLES)
+    const passed = (this.#generation() - this.#pausedGeneration) >>> 0
+    if (passed > this.#writers.commits - this.#pausedCommits) this.#report({ kind: 'overflow' })
+  }
+
+  poll(): void {
+    for (;;) {
+      let datagram: Uint8Array | undefined
+      try {
+        datagram = this.#transport.receive()
+        if (datagram === undefined) return
+        const messages = new MessageReader(datagram)
+        while (messages.next()) this.#onMessage(messages)
+      } catch (error) {
+        if (!(error instanceof KernelError)) throw error
+        this.#tables.clear()
+        this.#report({ kind: 'overflow' })
+        // A lost datagram leaves the socket usable; anything else would repeat for ever.
+        if (error.code !== 'overflow' && error.code !== 'malformed') return
+      }
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#transport.close()
+    this.#questions.close()
+  }
+
+  #onMessage(message: MessageReader): void {
+    if (message.type === NFT_MSG_NEWGEN) {
+      const tables = [...this.#tables.values()]
+      this.#tables.clear()
+      if (!this.#writers.has(message.portId)) this.#report({ kind: 'foreignChange', tables })
+      return
+    }
+    const family = readFamily(message)
+    const name = readName(message, tableAttribute)
+    if (family !== undefined && name !== undefined) this.#tables.set(`${family} ${name}`, { family, name })
+  }
+
+  #generation(): number {
+    let generation = 0
+    const body = (writer: Writer): void => {
+      writer.reserve(NFGENMSG_LEN)
+    }
+    const request = { op: 'get nf_tables generation', type: NFT_MSG_GETGEN, body }
+    this.#questions.request(
+      request,
+      new AbortController().signal,
+      (message) => {
+        generation = readGeneration(message)
+      },
+      'reply',
+    )
+    return generation
+  }
+}
