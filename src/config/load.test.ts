@@ -1,9 +1,12 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseCommandLine } from './command-line.ts'
 import type { Config } from './config.ts'
 import { ConfigError, type Issue } from './config-error.ts'
 import { effectiveConfiguration, toYaml } from './effective.ts'
+import { formatGoDuration, nanoseconds } from './go-duration.ts'
 import { type LoadedConfig, loadConfig } from './load.ts'
+import { nodePortSelection } from './node-port-selection.ts'
 
 const header = 'kind: KubeProxyConfiguration\napiVersion: kubeproxy.config.k8s.io/v1alpha1\n'
 const byFile = (body: string, ...argv: readonly string[]): LoadedConfig =>
@@ -571,11 +574,29 @@ describe('warnings', () => {
       `mode ${mode} is not built yet: using nftables instead, with the settings that mode ${mode} reads`,
     ])
   })
+  test('what the file sets is named as a field, even beside the flag', () => {
+    expect(byFile('mode: nftables\nconntrack: {min: 5}\n', '--conntrack-min=6').warnings).toEqual([
+      '--conntrack-min is ignored because --config is given',
+      'conntrack.min is accepted, but weir does not act on it yet',
+    ])
+  })
   test("the command line's own come along", () => {
     expect(byFlags('--proxy-mode=nftables', '--logtostderr').warnings).toEqual([
       '--logtostderr is accepted, but weir does not act on it',
     ])
   })
+})
+
+test.each([
+  ['nftables', [], { kind: 'primary' }],
+  ['', [], { kind: 'primary' }],
+  ['iptables', [], { kind: 'all' }],
+  ['ipvs', [], { kind: 'all' }],
+  ['ipvs', ['primary'], { kind: 'primary' }],
+  ['nftables', ['010.0.0.1/8'], { kind: 'cidrs', cidrs: ['10.0.0.0/8'] }],
+])('NodePort addresses in mode %j from %j', (mode, addresses, expected) => {
+  const { config } = byFlags(`--proxy-mode=${mode}`, ...addresses.map((address) => `--nodeport-addresses=${address}`))
+  expect(nodePortSelection(config)).toEqual(expected)
 })
 
 describe('the effective configuration', () => {
@@ -612,6 +633,37 @@ portRange: "1-2"
     expect(again.requestedMode).toBe('nftables')
     const json = loadConfig(parseCommandLine([]), JSON.stringify(effectiveConfiguration(config))).config
     expect(json).toEqual(again)
+  })
+
+  test('so does any other valid one', () => {
+    const duration = fc.bigInt({ min: 0n, max: 10n ** 15n }).map((value) => formatGoDuration(nanoseconds(value)))
+    const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: null })
+    const minSyncPeriod = maybe(fc.constantFrom('0s', '1us', '250ms', '1.5s'))
+    const text = fc.oneof(fc.constantFrom('n', 'yes', '1:30', '2026-11-20', '0x10', '~', '#', '- a'), fc.string())
+    const file = fc.record({
+      kind: fc.constant('KubeProxyConfiguration'),
+      apiVersion: fc.constant('kubeproxy.config.k8s.io/v1alpha1'),
+      mode: fc.constantFrom('', 'nftables', 'iptables', 'ipvs'),
+      bindAddress: maybe(fc.oneof(fc.ipV4(), fc.ipV6())),
+      oomScoreAdj: maybe(fc.integer({ min: -1000, max: 1000 })),
+      clientConnection: fc.record({ kubeconfig: text, qps: maybe(fc.integer()), burst: maybe(fc.nat()) }),
+      nftables: fc.record({ masqueradeBit: maybe(fc.nat(31)), masqueradeAll: fc.boolean(), minSyncPeriod }),
+      iptables: fc.record({ masqueradeBit: maybe(fc.nat(31)), masqueradeAll: fc.boolean(), minSyncPeriod }),
+      ipvs: fc.record({ scheduler: text, minSyncPeriod, tcpTimeout: duration }),
+      conntrack: fc.record({ min: maybe(fc.nat()), udpTimeout: duration, tcpCloseWaitTimeout: maybe(duration) }),
+      clusterCIDR: fc.constantFrom('', '10.0.0.0/8', 'fd00::/8', '10.0.0.0/8,fd00::/8'),
+      winkernel: fc.record({ networkName: text }),
+    })
+    fc.assert(
+      fc.property(file, (written) => {
+        const { config } = loadConfig(parseCommandLine([]), JSON.stringify(written))
+        const once = effectiveConfiguration(config)
+        const { config: again } = loadConfig(parseCommandLine([]), toYaml(once))
+        expect(effectiveConfiguration(again)).toEqual(once)
+        expect(again.minSyncPeriodExplicit).toBe(config.minSyncPeriodExplicit)
+        expect(again.conntrack).toEqual(config.conntrack)
+      }),
+    )
   })
 
   test('shows the section of the mode only, sorted, as Kubernetes writes it', () => {

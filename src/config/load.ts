@@ -8,7 +8,7 @@ import { withDefaults } from './defaults.ts'
 import { activeOf } from './effective.ts'
 import { periodSection } from './mode.ts'
 import type { FileSettings } from './shape.ts'
-import { overruledFlags, supportWarnings } from './support.ts'
+import { flagsBesideFile, givenFlags, supportWarnings } from './support.ts'
 
 export interface LoadedConfig {
   readonly config: Config
@@ -36,13 +36,15 @@ export const loadConfig = (commandLine: CommandLine, configFileText: string | un
     decoded === undefined ? flagSetsMinSyncPeriod(settings.mode, commandLine) : fileSetsMinSyncPeriod(file)
   const config = buildConfig(settings, activeOf(settings, explicit), commandLine)
   const defaults = decoded === undefined ? withFlags(withDefaults(emptyFile), {}) : withDefaults(emptyFile)
+  const { counted, overruled } =
+    decoded === undefined ? { counted: givenFlags(flags), overruled: [] } : flagsBesideFile(flags)
   return {
     config,
     warnings: [
       ...(decoded?.warnings ?? []),
       ...commandLine.warnings,
-      ...(decoded === undefined ? [] : overruledFlags(flags)),
-      ...supportWarnings(settings, defaults, flags),
+      ...overruled.map((name) => `--${name} is ignored because --config is given`),
+      ...supportWarnings(settings, defaults, counted),
     ],
   }
 }

@@ -51,11 +51,18 @@ const fieldsOfOtherModes = (mode: string): readonly string[] => [
     .flatMap((section) => masqueradeFields.map((name) => `${section}.${name}`)),
 ]
 
-/** One line for everything that was set to something else than `defaults` and has no effect. */
-export const supportWarnings = (settings: Settings, defaults: Settings, flags: FlagValues): readonly string[] => {
+/**
+ * One line for everything that was set to something else than `defaults` and has no effect. What came from a flag of
+ * `counted` is named as that flag.
+ */
+export const supportWarnings = (
+  settings: Settings,
+  defaults: Settings,
+  counted: ReadonlySet<string>,
+): readonly string[] => {
   const { mode } = settings
   const changed = (field: string): boolean => text(valueAt(settings, field)) !== text(valueAt(defaults, field))
-  const name = (field: string): string => flagFor(field, flags) ?? field
+  const name = (field: string): string => flagFor(field, counted) ?? field
   const modeName = mode === '' ? 'nftables' : mode
   return [
     ...modeWarnings(mode),
@@ -70,14 +77,19 @@ export const supportWarnings = (settings: Settings, defaults: Settings, flags: F
   ]
 }
 
-/** Flags that a file overrules. */
-export const overruledFlags = (flags: FlagValues): readonly string[] => {
-  const table: readonly FlagSpec[] = flagTable
-  const given = new Set<string>(Object.keys(flags))
-  return table
-    .filter(({ name, withConfig }) => given.has(name) && withConfig !== true)
-    .map(({ name }) => `--${name} is ignored because --config is given`)
+const table: readonly FlagSpec[] = flagTable
+
+/** The flags given that count beside a file, and those that the file overrules. */
+export const flagsBesideFile = (
+  flags: FlagValues,
+): { readonly counted: ReadonlySet<string>; readonly overruled: readonly string[] } => {
+  const given = givenFlags(flags)
+  const withConfig = (name: string): boolean => table.some((flag) => flag.name === name && flag.withConfig === true)
+  const names = [...given]
+  return { counted: new Set(names.filter(withConfig)), overruled: names.filter((name) => !withConfig(name)) }
 }
+
+export const givenFlags = (flags: FlagValues): ReadonlySet<string> => new Set(Object.keys(flags))
 
 const modeWarnings = (mode: string): readonly string[] => {
   if (mode === '') return ["mode is not set: using nftables (kube-proxy's default is iptables)"]
@@ -91,10 +103,8 @@ const contentTypeWarnings = ({ clientConnection: { contentType } }: Settings, na
     ? []
     : [`${name} is accepted, but weir always uses application/json`]
 
-const flagFor = (field: string, flags: FlagValues): string | undefined => {
-  const table: readonly FlagSpec[] = flagTable
-  const given = new Set<string>(Object.keys(flags))
-  const flag = table.find((candidate) => candidate.field === field && given.has(candidate.name))
+const flagFor = (field: string, counted: ReadonlySet<string>): string | undefined => {
+  const flag = table.find((candidate) => candidate.field === field && counted.has(candidate.name))
   return flag === undefined ? undefined : `--${flag.name}`
 }
 
