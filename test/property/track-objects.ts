@@ -73,7 +73,7 @@ export const endpointPort = (over: Partial<EndpointPort> = {}): EndpointPort => 
   ...over,
 })
 
-/** A slice of the Service in its name, which is `namespace/service-anything`'s part before the last dash. */
+/** `ns/web-1` is a slice of Service `ns/web`. */
 export const slice = (
   name: string,
   endpoints: readonly Endpoint[],
