@@ -50,7 +50,7 @@ export interface FlagSpec {
 export const flags = [
   { name: 'config', kind: 'string', group: 'General', default: '', help: 'KubeProxyConfiguration file. With it, flags that the file can express are ignored, except logging and --hostname-override.', withConfig: true },
   { name: 'write-config-to', kind: 'string', group: 'General', default: '', help: 'Write the effective configuration to this file and exit.', withConfig: true },
-  { name: 'cleanup', kind: 'bool', group: 'General', default: 'false', help: 'Remove what weir programmed and exit.', withConfig: true },
+  { name: 'cleanup', kind: 'bool', group: 'General', default: 'false', help: 'Remove what weir and kube-proxy programmed and exit.', withConfig: true },
   { name: 'init-only', kind: 'bool', group: 'General', default: 'false', help: 'Do what needs full privileges and exit; the main container then needs NET_ADMIN only.', withConfig: true },
   { name: 'feature-gates', kind: 'gates', group: 'General', default: '', help: 'Feature gates as Name=true,Other=false.', field: 'featureGates' },
   { name: 'oom-score-adj', kind: 'int32', group: 'General', default: '-999', help: 'oom_score_adj of the process, -1000 to 1000.', field: 'oomScoreAdj' },
@@ -108,12 +108,12 @@ export const flags = [
   { name: 'once', kind: 'bool', group: 'weir', default: 'false', help: 'Sync once and exit; the rules stay.', withConfig: true },
   { name: 'service-proxy-name', kind: 'string', group: 'weir', default: '', help: 'Serve only Services whose label service.kubernetes.io/service-proxy-name has this value.', withConfig: true },
   { name: 'family', kind: 'family', group: 'weir', default: '', help: 'render: show one family only, ipv4 or ipv6.', withConfig: true },
-  { name: 'network-name', kind: 'string', group: 'Windows', default: '', help: 'Ignored on Linux.', field: 'winkernel.networkName' },
-  { name: 'source-vip', kind: 'string', group: 'Windows', default: '', help: 'Ignored on Linux.', field: 'winkernel.sourceVip' },
-  { name: 'enable-dsr', kind: 'bool', group: 'Windows', default: 'false', help: 'Ignored on Linux.', field: 'winkernel.enableDSR' },
-  { name: 'root-hnsendpoint-name', kind: 'string', group: 'Windows', default: '', help: 'Ignored on Linux.', field: 'winkernel.rootHnsEndpointName' },
-  { name: 'forward-healthcheck-vip', kind: 'bool', group: 'Windows', default: 'false', help: 'Ignored on Linux.', field: 'winkernel.forwardHealthCheckVip' },
-  { name: 'windows-service', kind: 'bool', group: 'Windows', default: 'false', help: 'Ignored on Linux.', field: 'windowsRunAsService' },
+  { name: 'network-name', kind: 'string', group: 'Windows', default: '', help: 'For Windows.', field: 'winkernel.networkName' },
+  { name: 'source-vip', kind: 'string', group: 'Windows', default: '', help: 'For Windows.', field: 'winkernel.sourceVip' },
+  { name: 'enable-dsr', kind: 'bool', group: 'Windows', default: 'false', help: 'For Windows.', field: 'winkernel.enableDSR' },
+  { name: 'root-hnsendpoint-name', kind: 'string', group: 'Windows', default: '', help: 'For Windows.', field: 'winkernel.rootHnsEndpointName' },
+  { name: 'forward-healthcheck-vip', kind: 'bool', group: 'Windows', default: 'false', help: 'For Windows.', field: 'winkernel.forwardHealthCheckVip' },
+  { name: 'windows-service', kind: 'bool', group: 'Windows', default: 'false', help: 'For Windows.', field: 'windowsRunAsService' },
 ] as const satisfies readonly FlagSpec[]
 
 export type Flag = (typeof flags)[number]

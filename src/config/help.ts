@@ -1,4 +1,5 @@
 import { type FlagGroup, type FlagSpec, flags } from './flags.ts'
+import { fieldsNotActedOn } from './support.ts'
 
 const groups = [
   'weir',
@@ -18,12 +19,12 @@ const usage = `weir: a layer-4 service proxy for Kubernetes nodes, in kube-proxy
 Usage:
   weir [run] [flags]      serve the node
   weir render [flags]     print what would be programmed, and change nothing
-  weir cleanup [flags]    remove what weir programmed
+  weir cleanup [flags]    remove what weir and kube-proxy programmed
   weir version            print the version
 
 Every flag may be written with _ instead of -.`
 
-/** What `--help` prints: every flag with its type and default, by group, without a final newline. */
+/** What `--help` prints: every flag with its type, effect and default, by group, without a final newline. */
 export const helpText = (): string => {
   const all: readonly FlagSpec[] = flags
   const sections = groups.map((group) => {
@@ -37,5 +38,6 @@ const row = (flag: FlagSpec): string => {
   const name = flag.shorthand === undefined ? `--${flag.name}` : `-${flag.shorthand}, --${flag.name}`
   const type = flag.kind === 'bool' || flag.kind === 'version' ? '' : ` ${flag.kind}`
   const byDefault = flag.default === '' || flag.default === 'false' ? '' : ` (default ${flag.default})`
-  return `  ${name}${type}\n      ${flag.help}${byDefault}`
+  const later = flag.field !== undefined && fieldsNotActedOn.includes(flag.field) ? ' No effect yet.' : ''
+  return `  ${name}${type}\n      ${flag.help}${later}${byDefault}`
 }
