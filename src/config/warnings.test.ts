@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest'
+import { parseCommandLine } from './command-line.ts'
+import { type LoadedConfig, loadConfig } from './load.ts'
+
+const header = 'kind: KubeProxyConfiguration\napiVersion: kubeproxy.config.k8s.io/v1alpha1\n'
+const byFile = (body: string, ...argv: readonly string[]): LoadedConfig =>
+  loadConfig(parseCommandLine(['--config=/etc/weir.yaml', ...argv]), header + body)
+const byFlags = (...argv: readonly string[]): LoadedConfig => loadConfig(parseCommandLine(argv), undefined)
+
+describe('warnings', () => {
+  const warningsOf = (body: string): readonly string[] => byFile(`mode: nftables\n${body}\n`).warnings
+  test.each([
+    ['conntrack: {maxPerCore: 1}', 'conntrack.maxPerCore is accepted, but weir does not act on it yet'],
+    ['ipvs: {scheduler: wlc}', 'ipvs.scheduler is accepted, but weir does not act on it yet'],
+    ['enableProfiling: true', 'enableProfiling is accepted, but weir does not act on it yet'],
+    ['portRange: 1-2', 'portRange is accepted, but weir does not act on it yet'],
+    ['winkernel: {enableDSR: true}', 'winkernel.enableDSR is accepted, but weir does not act on it yet'],
+    ['iptables: {masqueradeAll: true}', 'iptables.masqueradeAll has no effect in mode nftables'],
+    ['ipvs: {minSyncPeriod: 2s}', 'ipvs.minSyncPeriod has no effect in mode nftables'],
+    [
+      'clientConnection: {contentType: application/cbor}',
+      'clientConnection.contentType is accepted, but weir always uses application/json',
+    ],
+  ])('%s', (body, warning) => {
+    expect(warningsOf(body)).toEqual([warning])
+  })
+  test.each([
+    'conntrack: {maxPerCore: 32768}',
+    'ipvs: {syncPeriod: 30s}',
+    'clientConnection: {contentType: application/json}',
+  ])('%s is the default or what weir does', (body) => {
+    expect(warningsOf(body)).toEqual([])
+  })
+  test('a flag is named as a flag', () => {
+    expect(
+      byFlags('--proxy-mode=nftables', '--conntrack-min=1', '--ipvs-sync-period=1m', '--iptables-masquerade-bit=3')
+        .warnings,
+    ).toEqual([
+      '--conntrack-min is accepted, but weir does not act on it yet',
+      '--ipvs-sync-period has no effect in mode nftables',
+      '--iptables-masquerade-bit has no effect in mode nftables',
+    ])
+  })
+  test.each(['iptables', 'ipvs'])('mode %s is replaced', (mode) => {
+    expect(byFlags(`--proxy-mode=${mode}`, '--iptables-masquerade-bit=3').warnings).toEqual([
+      `mode ${mode} is not built yet: using nftables instead, with the settings that mode ${mode} reads`,
+    ])
+  })
+  test('what the file sets is named as a field, even beside the flag', () => {
+    expect(byFile('mode: nftables\nconntrack: {min: 5}\n', '--conntrack-min=6').warnings).toEqual([
+      '--conntrack-min is ignored because --config is given',
+      'conntrack.min is accepted, but weir does not act on it yet',
+    ])
+  })
+  test("the command line's own come along", () => {
+    expect(byFlags('--proxy-mode=nftables', '--logtostderr').warnings).toEqual([
+      '--logtostderr is accepted, but weir does not act on it',
+    ])
+  })
+})
