@@ -18,13 +18,16 @@ const print = (text: string): void => {
   process.stdout.write(text)
 }
 
+const interrupt = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort())
+
 /** Each with what it counts; a step without tests of its own counts only when it fails. */
 const results: { readonly name: string; readonly tally: Tally; readonly detail: string }[] = []
 
 const timed = async (name: string, run: (signal: AbortSignal) => Promise<Tally>): Promise<void> => {
   print(`\n== ${name}\n`)
   const startedAt = performance.now()
-  const tally = await run(AbortSignal.timeout(runnerLimitMs))
+  const tally = await run(AbortSignal.any([interrupt.signal, AbortSignal.timeout(runnerLimitMs)]))
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
   results.push({ name, tally, detail: `${tallyLine(tally)}, ${seconds} s` })
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { prefixTally, sumTallies, type Tally } from './tally.ts'
-import { brokenStream, readTap } from './tap-results.ts'
+import { isStreamFault, readTap } from './tap-results.ts'
 
 export interface KernelTestOptions {
   /** Folder of the compiled tests; every `*.test.js` below it is a file to run. */
@@ -56,7 +56,7 @@ const runFile = async (file: string, options: KernelTestOptions, signal: AbortSi
 /** A process that ended badly has failed, whatever its TAP says; why it ended explains TAP that breaks off. */
 const withEnding = (tally: Tally, ending: string | undefined): Tally => {
   if (ending === undefined) return tally
-  const failed = tally.failed.filter((name) => name !== brokenStream)
+  const failed = tally.failed.filter((name) => !isStreamFault(name))
   return { ...tally, failed: failed.length > 0 ? failed : [ending] }
 }
 

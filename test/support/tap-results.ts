@@ -1,8 +1,11 @@
 import { Parser, type Result } from 'tap-parser'
 import type { Skip, Tally } from './tally.ts'
 
-/** The failure of a stream that stops short or contradicts itself. */
-export const brokenStream = 'incomplete or contradictory TAP'
+const broken = 'incomplete or contradictory TAP'
+const nothing = 'no tests reported'
+
+/** Whether a failure of {@link readTap} is the stream's own, not a test's. */
+export const isStreamFault = (failure: string): boolean => failure === broken || failure === nothing
 
 const planOfNothing = /^1\.\.0 *# *(?:skip\S* *)?(\S.*)$/im
 
@@ -32,7 +35,7 @@ export const readTap = (output: string): Tally => {
   const reason = planOfNothing.exec(output)?.[1]
   if (reason !== undefined) skipped.push({ name: 'the whole file', reason })
   if (results?.bailout) failed.push(`bail out: ${results.bailout}`)
-  else if (failed.length === 0 && results?.ok !== true) failed.push(brokenStream)
-  else if (failed.length + passed + skipped.length === 0) failed.push('no tests reported')
+  else if (failed.length === 0 && results?.ok !== true) failed.push(broken)
+  else if (failed.length + passed + skipped.length === 0) failed.push(nothing)
   return { passed, failed, skipped }
 }
