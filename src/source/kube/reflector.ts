@@ -192,7 +192,6 @@ export class Reflector {
     const { spec, onEvent, timing } = this.#options
     // Gone is gone; but a refusal says nothing about the objects that we were allowed to see before.
     if (error.code === 'notFound') this.#feed.clear()
-    this.#listFrom = { kind: 'cache' }
     this.#answer()
     onEvent({ kind: 'absent', resource: spec.name, error, retryMs: timing.absentMs })
     return timing.absentMs
