@@ -1,5 +1,6 @@
 import { LineCounter, parseAllDocuments } from 'yaml'
 import { jsonDocuments } from './json-documents.ts'
+import { jsonFaultAt } from './json-fault.ts'
 
 /** A part of a manifest file that holds documents of its own, so that a change elsewhere in the file leaves it alone. */
 export interface Section {
@@ -63,11 +64,12 @@ const readJson = ({ text, line }: Section): Content => {
   try {
     const value: unknown = JSON.parse(text)
     return { kind: 'values', values: [value] }
-  } catch (error) {
-    const message = messageOf(error)
-    const at = Math.min(Number(/ at position (\d+)/.exec(message)?.[1] ?? text.length), text.length)
+  } catch {
+    const at = jsonFaultAt(text)
     const column = at - (at === 0 ? -1 : text.lastIndexOf('\n', at - 1))
-    return faultAt(line + newlines(text, 0, at), column, message)
+    const reason =
+      at === text.length ? 'the JSON ends too early' : `${JSON.stringify(text.charAt(at))} does not belong here`
+    return faultAt(line + newlines(text, 0, at), column, reason)
   }
 }
 

@@ -1,5 +1,7 @@
 import type { ObjectRef, Problem } from '../../model/problem.ts'
 import { Claims, type Difference } from './claims.ts'
+import type { SyntaxFault } from './documents.ts'
+import { type Findings, noFindings, withProblems } from './findings.ts'
 import { digestOf, type Manifest, type ManifestOptions, readManifest } from './manifest.ts'
 
 interface StoredFile {
@@ -9,32 +11,22 @@ interface StoredFile {
   readonly good: boolean
   /** The digest of the text seen last, good or not, or why there was none. */
   readonly seen: string
-  readonly fault: PendingFault | undefined
-  /** The objects' problems that have been reported. */
-  readonly reported: ReadonlySet<string>
+  /** What is wrong with the version in force and with the text seen last. */
+  readonly findings: Findings
 }
 
-interface PendingFault {
-  readonly problem: Problem
-  /** When to report it; undefined = done. */
-  readonly due: number | undefined
-}
-
-const unseen: StoredFile = { manifest: undefined, good: false, seen: '', fault: undefined, reported: new Set() }
-
-const fileRef = (path: string): ObjectRef => ({ kind: 'File', namespace: undefined, name: path })
+const unseen: StoredFile = { manifest: undefined, good: false, seen: '', findings: noFindings }
 
 /**
  * The manifests of all files, and what changed in them since the listener last heard. A file that cannot be read keeps its
- * last good version in force. What looks broken is reported only if it still does after `settleMs`, because most often
- * somebody is just writing it; with 0, at once.
+ * last good version in force. What looks wrong is reported only if it still does after `settleMs`, because most often
+ * somebody is just writing the file; with 0, at once. It is reported once for as long as it lasts.
  */
 export class ManifestStore {
   readonly #options: ManifestOptions
   readonly #settleMs: number
   readonly #claims: Claims
   readonly #files = new Map<string, StoredFile>()
-  #problems: Problem[] = []
 
   constructor(options: ManifestOptions, settleMs: number) {
     this.#options = options
@@ -42,34 +34,28 @@ export class ManifestStore {
     this.#claims = new Claims(settleMs)
   }
 
-  get paths(): IterableIterator<string> {
-    return this.#files.keys()
+  get paths(): readonly string[] {
+    return [...this.#files.keys()]
   }
 
-  /** The file's text as it is now. */
+  /** The file's text as it is now. Times are in milliseconds, of a clock that never goes back. */
   put(path: string, text: string, now: number): void {
     const file = this.#files.get(path) ?? unseen
     const seen = digestOf(text)
     if (seen === file.seen) return
     const manifest = readManifest(path, text, this.#options, file.manifest)
-    const isGood = manifest.fault === undefined && !(manifest.blank && file.good && file.manifest?.objects.length !== 0)
-    const fault = isGood ? undefined : this.#faultOf(path, manifest, file, now)
-    if (!isGood && file.good) {
-      this.#files.set(path, { ...file, seen, fault })
-      return
-    }
-    const reported = this.#reportObjects(manifest, file.reported)
-    this.#claims.replace(path, manifest.objects)
-    this.#files.set(path, { manifest, good: isGood, seen, fault, reported })
+    const wasEmptied = manifest.blank && file.good && file.manifest?.objects.length !== 0
+    if (manifest.fault === undefined && !wasEmptied) this.#accept(path, { manifest, good: true, seen }, [], now)
+    else if (file.good) this.#keep(path, file, seen, problemOf(path, manifest.fault, keptReason), now)
+    else this.#accept(path, { manifest, good: false, seen }, [problemOf(path, manifest.fault, skippedReason)], now)
   }
 
   /** The file is there but its text is not to be had. */
   fail(path: string, reason: string, now: number): void {
     const file = this.#files.get(path) ?? unseen
     if (file.seen === reason) return
-    const kept = file.manifest === undefined ? 'so it is skipped' : 'so its last good version stays in force'
-    const problem = { object: fileRef(path), field: 'content', reason: `${reason}, ${kept}` }
-    this.#files.set(path, { ...file, seen: reason, fault: { problem, due: now + this.#settleMs } })
+    const kept = file.manifest === undefined ? 'so it is skipped' : keptReason
+    this.#keep(path, file, reason, { object: fileRef(path), field: 'content', reason: `${reason}, ${kept}` }, now)
   }
 
   /** The file is gone. */
@@ -80,39 +66,46 @@ export class ManifestStore {
   /** What has to be said since the last call. */
   difference(now: number): Difference {
     const { changes, problems, due } = this.#claims.difference(now)
+    const found: Problem[] = []
     let next = due
-    for (const [path, file] of this.#files) {
-      const at = file.fault?.due
-      if (file.fault === undefined || at === undefined) continue
-      if (at <= now) {
-        this.#problems.push(file.fault.problem)
-        this.#files.set(path, { ...file, fault: { problem: file.fault.problem, due: undefined } })
-      } else next = next === undefined ? at : Math.min(next, at)
-    }
-    const found = [...this.#problems, ...problems]
-    this.#problems = []
-    return { changes, problems: found, due: next }
-  }
-
-  #faultOf(path: string, { fault }: Manifest, file: StoredFile, now: number): PendingFault {
-    const kept = file.good
-      ? 'so the last good version of the file stays in force'
-      : 'so this part of the file is skipped'
-    const field = fault === undefined ? 'content' : `line ${fault.line}, column ${fault.column}`
-    const problem = { object: fileRef(path), field, reason: `${fault?.reason ?? 'is empty'}, ${kept}` }
-    return { problem, due: now + this.#settleMs }
-  }
-
-  #reportObjects({ objects }: Manifest, before: ReadonlySet<string>): ReadonlySet<string> {
-    const reported = new Set<string>()
-    for (const { problems } of objects) {
-      for (const problem of problems) {
-        const { object, field, reason } = problem
-        const key = [object.kind, object.namespace, object.name, field, reason].join('\n')
-        if (!before.has(key) && !reported.has(key)) this.#problems.push(problem)
-        reported.add(key)
+    for (const { findings } of this.#files.values()) {
+      if (findings.size === 0) continue
+      for (const finding of findings.values()) {
+        if (finding.due === undefined) continue
+        if (finding.due <= now) {
+          finding.due = undefined
+          found.push(finding.problem)
+        } else next = next === undefined ? finding.due : Math.min(next, finding.due)
       }
     }
-    return reported
+    return { changes, problems: [...found, ...problems], due: next }
+  }
+
+  #accept(path: string, file: Omit<StoredFile, 'findings'>, faults: readonly Problem[], now: number): void {
+    const objects = file.manifest?.objects ?? []
+    const problems = [...faults, ...objects.flatMap((object) => object.problems)]
+    const before = this.#files.get(path)?.findings ?? noFindings
+    this.#files.set(path, { ...file, findings: withProblems(before, problems, now + this.#settleMs) })
+    this.#claims.replace(path, objects)
+  }
+
+  #keep(path: string, file: StoredFile, seen: string, fault: Problem, now: number): void {
+    const known = file.manifest?.objects.flatMap((object) => object.problems) ?? []
+    this.#files.set(path, {
+      ...file,
+      seen,
+      findings: withProblems(file.findings, [fault, ...known], now + this.#settleMs),
+    })
   }
 }
+
+const fileRef = (path: string): ObjectRef => ({ kind: 'File', namespace: undefined, name: path })
+
+const keptReason = 'so the last good version of the file stays in force'
+const skippedReason = 'so this part of the file is skipped'
+
+const problemOf = (path: string, fault: SyntaxFault | undefined, consequence: string): Problem => ({
+  object: fileRef(path),
+  field: fault === undefined ? 'content' : `line ${fault.line}, column ${fault.column}`,
+  reason: `${fault?.reason ?? 'is empty'}, ${consequence}`,
+})

@@ -22,7 +22,9 @@ export const quote = (value: unknown): string => {
     case 'boolean':
     case 'bigint':
       return String(value)
+    case 'undefined':
+      return 'nothing'
     default:
-      return typeof value
+      return `a ${typeof value}`
   }
 }

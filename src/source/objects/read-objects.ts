@@ -12,8 +12,11 @@ export type ObjectOptions = ServiceOptions
 /** One object of a manifest. */
 export interface ManifestObject {
   readonly ref: ObjectRef
-  /** The same for two objects exactly when an API server would take one for a new version of the other. */
-  readonly id: string
+  /**
+   * The same for two objects exactly when an API server would take one for a new version of the other; undefined for
+   * what is broken, or nothing that a proxy reads.
+   */
+  readonly id: string | undefined
   /** Undefined when a proxy has no use for the object. */
   readonly change: ModelChange | undefined
   readonly problems: readonly Problem[]
@@ -96,7 +99,8 @@ const readObject = (json: unknown, { apiVersion, kind }: TypeMeta, options: Obje
   if (read !== undefined) {
     const ref = refOf(kind, json, namespaced(kind))
     const { value, problems } = read(json, options)
-    return { ref, id: objectName(ref), change: value, problems }
+    const isBroken = value === undefined && problems.length > 0
+    return { ref, id: isBroken ? undefined : objectName(ref), change: value, problems }
   }
   const isKnown = [...readers.keys()].some((type) => type.endsWith(`/${kind}`))
   if (!isKnown)
@@ -107,7 +111,7 @@ const readObject = (json: unknown, { apiVersion, kind }: TypeMeta, options: Obje
 
 const rejected = (json: unknown, kind: string, field: string, reason: string): ManifestObject => {
   const ref = refOf(kind, json, hasNamespace(json))
-  return { ref, id: `${objectName(ref)} ${field}`, change: undefined, problems: [{ object: ref, field, reason }] }
+  return { ref, id: undefined, change: undefined, problems: [{ object: ref, field, reason }] }
 }
 
 /** Whether a kind that we do not know lives in a namespace is not ours to know: we say what the manifest says. */

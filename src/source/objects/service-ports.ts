@@ -29,13 +29,10 @@ const readPort = (place: Place, raw: Fields<PortField> | undefined): ServicePort
   const name = readPortName(place, raw.name)
   const protocol = readProtocol(place, raw.protocol)
   const port = parsePort(raw.port)
-  if (port === undefined)
-    place.problem('port', `${describe(raw.port)} is not a port (1 to 65535), so the port is skipped`)
+  if (port === undefined) place.problem('port', `${quote(raw.port)} is not a port (1 to 65535), so the port is skipped`)
   if (name === undefined || protocol === undefined || port === undefined) return undefined
   return { name, protocol, port, nodePort: readNodePort(place, raw.nodePort) }
 }
-
-const describe = (value: unknown): string => (isUnset(value) ? 'nothing' : quote(value))
 
 /** '' when the port has no name. */
 export const readPortName = (place: Place, value: unknown): string | undefined => {
