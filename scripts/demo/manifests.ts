@@ -52,6 +52,7 @@ export interface Showcase {
   readonly folder: string
   readonly nodeName: string
   readonly nodeIP: string
+  readonly nodeIPv6: string | undefined
   readonly service: string
   readonly clusterIP: string
   readonly port: number
@@ -72,7 +73,8 @@ export const openManifests = (from: string, to: string): Showcase => {
     .map((name) => join(to, name))
   const objects = files.flatMap((file) => readObjects(file).map((object) => ({ file, object })))
   const node = objects.map(({ object }) => Node.safeParse(object).data).find((found) => found !== undefined)
-  const nodeIP = node?.status.addresses.find(({ type, address }) => type === 'InternalIP' && !address.includes(':'))
+  const internal = node?.status.addresses.filter(({ type }) => type === 'InternalIP').map(({ address }) => address)
+  const nodeIP = internal?.find((address) => !address.includes(':'))
   if (node === undefined || nodeIP === undefined) throw new Error(`no Node with an IPv4 InternalIP in ${from}`)
   for (const { object } of objects) {
     const service = Service.safeParse(object).data
@@ -86,7 +88,8 @@ export const openManifests = (from: string, to: string): Showcase => {
     return {
       folder: to,
       nodeName: node.metadata.name,
-      nodeIP: nodeIP.address,
+      nodeIP,
+      nodeIPv6: internal?.find((address) => address.includes(':')),
       service: `${service.metadata.namespace}/${service.metadata.name}`,
       clusterIP: service.spec.clusterIP,
       port: port.port,

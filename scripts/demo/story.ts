@@ -26,7 +26,7 @@ const tell = async (): Promise<void> => {
   // /run is private to this demo and vanishes with it.
   const show = openManifests(join(root, 'examples'), mkdtempSync('/run/weir-demo-'))
   const spare = morePods(show.pods, 3)
-  const scene = await Scene.create({ ipv4: show.nodeIP })
+  const scene = await Scene.create({ ipv4: show.nodeIP, ipv6: show.nodeIPv6 })
   const client = await scene.addHost('client', { ipv4: clientIP })
   for (const [i, { name, ip }] of [...show.pods, ...spare].entries()) {
     const host = await scene.addHost(name, { ipv4: ip, device: `pod${i}` })

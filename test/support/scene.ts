@@ -7,8 +7,8 @@ import { Host } from './host.ts'
 const gateway = { ipv4: '169.254.1.1', ipv6: 'fe80::1' } as const
 
 export interface Addresses {
-  readonly ipv4?: string
-  readonly ipv6?: string
+  readonly ipv4?: string | undefined
+  readonly ipv6?: string | undefined
 }
 
 export interface HostOptions extends Addresses {
