@@ -2,7 +2,7 @@ import { type Run, run as realRun } from '../../kernel/exec/run.ts'
 import type { Ipset } from '../../kernel/ipset/ipset.ts'
 import { IpsetClient } from '../../kernel/ipset/ipset-client.ts'
 import { type Iptables, variants } from '../../kernel/iptables/iptables.ts'
-import { IptablesClient } from '../../kernel/iptables/iptables-client.ts'
+import { IptablesClient, type IptablesClientOptions } from '../../kernel/iptables/iptables-client.ts'
 import { Ipvsadm } from '../../kernel/ipvs/ipvsadm.ts'
 import type { VirtualServers } from '../../kernel/ipvs/virtual-server.ts'
 import type { Route } from '../../kernel/route/interface-address.ts'
@@ -31,10 +31,10 @@ export interface TakeoverOptions {
 }
 
 /** The node that this process runs on. */
-export const nodeKernel = (run: Run = realRun): TakeoverKernel => ({
+export const nodeKernel = ({ run = realRun, ...options }: IptablesClientOptions = {}): TakeoverKernel => ({
   run,
   iptables: variants.flatMap((variant) =>
-    families.map((family) => new IptablesClient(variant, family, { run, lockSeconds: 0 })),
+    families.map((family) => new IptablesClient(variant, family, { run, ...options })),
   ),
   ipset: new IpsetClient({ run }),
   virtualServers: new Ipvsadm({ run }),

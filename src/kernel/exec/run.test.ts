@@ -23,6 +23,13 @@ describe('run', () => {
     expect(stdout).toBe('$HOME; echo|a b|"|')
   })
 
+  it('adds to the environment', async () => {
+    const { stdout } = await run(['env'], { signal: never, env: { WEIR_X: 'given', LC_ALL: 'de_DE.UTF-8' } })
+    const lines = stdout.split('\n')
+    const { PATH } = process.env
+    for (const line of ['WEIR_X=given', 'LC_ALL=C', `PATH=${PATH}`]) expect(lines).toContain(line)
+  })
+
   it('gives the input and closes it', async () => {
     const input = 'x'.repeat(1 << 20)
     const { stdout } = await run(['wc', '-c'], { signal: never, input })

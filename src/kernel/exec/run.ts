@@ -5,6 +5,8 @@ export interface RunOptions {
   readonly signal: AbortSignal
   /** Given on standard input, which is closed after it. Without it standard input is /dev/null. */
   readonly input?: string | Uint8Array
+  /** Added to this process's environment. */
+  readonly env?: Readonly<Record<string, string>>
   /** Milliseconds until the program is killed. Default 30,000. */
   readonly timeoutMs?: number
   /** Bytes of standard output, and of standard error, that are accepted. Default 16 MiB. */
@@ -35,7 +37,7 @@ export const run: Run = async (command, options) => {
   if (options.signal.aborted) throw new ExecError('aborted', op, 'aborted', options.signal.reason)
   const child = spawn(program, args, {
     detached: true,
-    env: { ...process.env, LC_ALL: 'C' },
+    env: { ...process.env, ...options.env, LC_ALL: 'C' },
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })
   return supervise(child, op, options)

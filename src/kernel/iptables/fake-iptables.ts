@@ -2,7 +2,7 @@ import { assertNever } from '../../model/assert-never.ts'
 import type { Family } from '../../model/ip.ts'
 import type { Iptables, Variant } from './iptables.ts'
 import { IptablesError } from './iptables-error.ts'
-import type { Statement, TableChange } from './restore-builder.ts'
+import { keepPolicies, type Statement, type TableChange } from './restore-builder.ts'
 import { type RuleText, ruleTarget } from './rule-text.ts'
 import type { Counters, Saved, SavedTable } from './save-parser.ts'
 import { type TableName, tableNames } from './table-name.ts'
@@ -46,7 +46,8 @@ export class FakeIptables implements Iptables {
     return tableNames.filter((name) => this.#tables.has(name))
   }
 
-  async save(): Promise<Saved> {
+  async save(signal: AbortSignal): Promise<Saved> {
+    signal.throwIfAborted()
     const names = await this.tables()
     return { tables: names.map((name) => savedTable(name, this.#tables.get(name) ?? new Map())), incompatible: [] }
   }
@@ -63,6 +64,17 @@ export class FakeIptables implements Iptables {
       checkTargets(next)
       this.#tables.set(table, next)
     }
+  }
+
+  async update(
+    table: TableName,
+    decide: (table: SavedTable) => readonly Statement[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const saved = (await this.save(signal)).tables.find(({ name }) => name === table)
+    const statements = saved === undefined ? [] : decide(saved)
+    if (saved === undefined || statements.length === 0) return
+    await this.restore([{ table, statements: [...keepPolicies(saved), ...statements] }], signal)
   }
 }
 

@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import type { Family } from '../../model/ip.ts'
 import { ExecError } from '../exec/exec-error.ts'
-import { type Run, type RunResult, run as realRun } from '../exec/run.ts'
+import { type Run, run as realRun } from '../exec/run.ts'
 import type { Iptables, Variant } from './iptables.ts'
 import { IptablesError } from './iptables-error.ts'
-import { restoreText, type TableChange } from './restore-builder.ts'
-import { parseSave, type Saved } from './save-parser.ts'
+import { keepPolicies, restoreText, type Statement, type TableChange } from './restore-builder.ts'
+import { parseSave, type Saved, type SavedTable } from './save-parser.ts'
 import { type TableName, tableNames } from './table-name.ts'
+import { underLock, withXtablesLock } from './xtables-lock.ts'
 
 /** Where each family's legacy tables are listed, in this process's network namespace (net/netfilter/x_tables.c). */
 const legacyTables = {
@@ -14,12 +15,9 @@ const legacyTables = {
   IPv6: '/proc/net/ip6_tables_names',
 } as const satisfies Record<Family, string>
 
-/** Exit status RESOURCE_PROBLEM of xtables.h. */
-const resourceProblem = 4
-
 export interface IptablesClientOptions {
   readonly run?: Run
-  /** How long iptables-restore waits for the xtables lock. Default 5, as kube-proxy has it; 0 = not at all. */
+  /** How long to wait for the xtables lock: whole seconds, at least 1. Default 5, as kube-proxy has it. */
   readonly lockSeconds?: number
 }
 
@@ -52,15 +50,44 @@ export class IptablesClient implements Iptables {
   async save(signal: AbortSignal): Promise<Saved> {
     // Without -t the nft variant prints what is there; the legacy one would ask for modules, so it is told table by table.
     if (this.variant === 'nft') return this.#save(['-c'], signal)
-    const tables = await this.tables(signal)
     const parts: Saved[] = []
-    for (const table of tables) parts.push(await this.#save(['-c', '-t', table], signal))
+    for (const table of await this.tables(signal)) parts.push(await this.#save(['-c', '-t', table], signal))
     return { tables: parts.flatMap((part) => part.tables), incompatible: [] }
+  }
+
+  async restore(changes: readonly TableChange[], signal: AbortSignal): Promise<void> {
+    await this.#restore(changes, {}, signal)
+  }
+
+  async update(
+    table: TableName,
+    decide: (table: SavedTable) => readonly Statement[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (this.variant === 'legacy')
+      await withXtablesLock(this.#lockSeconds * 1_000, signal, () => this.#updateLegacy(table, decide, signal))
+    else {
+      const saved = (await this.save(signal)).tables.find(({ name }) => name === table)
+      const statements = saved === undefined ? [] : decide(saved)
+      if (statements.length > 0) await this.#restore([{ table, statements }], {}, signal)
+    }
+  }
+
+  async #updateLegacy(
+    table: TableName,
+    decide: (table: SavedTable) => readonly Statement[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (!(await this.tables(signal)).includes(table)) return
+    const [saved] = (await this.#save(['-c', '-t', table], signal)).tables
+    const statements = saved === undefined ? [] : decide(saved)
+    if (saved === undefined || statements.length === 0) return
+    await this.#restore([{ table, statements: [...keepPolicies(saved), ...statements] }], underLock, signal)
   }
 
   async #save(args: readonly string[], signal: AbortSignal): Promise<Saved> {
     const command = [`${this.#program}-save`, ...args]
-    const { stdout } = await this.#call(command, '', signal)
+    const stdout = await this.#call(command, '', {}, signal)
     try {
       return parseSave(stdout)
     } catch (cause) {
@@ -68,26 +95,33 @@ export class IptablesClient implements Iptables {
     }
   }
 
-  async restore(changes: readonly TableChange[], signal: AbortSignal): Promise<void> {
+  async #restore(changes: readonly TableChange[], env: Record<string, string>, signal: AbortSignal): Promise<void> {
     if (changes.length === 0) return
-    const wait = this.#lockSeconds > 0 ? ['-w', String(this.#lockSeconds)] : []
-    await this.#call([`${this.#program}-restore`, '--noflush', '--counters', ...wait], restoreText(changes), signal)
+    const command = [`${this.#program}-restore`, '--noflush', '--counters', '-w', String(this.#lockSeconds)]
+    await this.#call(command, restoreText(changes), env, signal)
   }
 
-  async #call(command: readonly string[], input: string, signal: AbortSignal): Promise<RunResult> {
+  async #call(
+    command: readonly string[],
+    input: string,
+    env: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<string> {
     const op = command.join(' ')
-    let result: RunResult
     try {
-      result = await this.#run(command, { signal, input, timeoutMs, maxOutput })
+      const { status, stdout, stderr } = await this.#run(command, { signal, input, env, timeoutMs, maxOutput })
+      if (status === 0) return stdout
+      const reason = stderr.trim().replaceAll(/\s*\n\s*/g, '; ') || `exit status ${status}`
+      throw new IptablesError(isLocked.test(stderr) ? 'locked' : 'rejected', op, reason)
     } catch (cause) {
       if (!(cause instanceof ExecError) || cause.code === 'aborted') throw cause
       throw new IptablesError(cause.code === 'missing' ? 'missing' : 'io', op, cause.message, cause)
     }
-    if (result.status === 0) return result
-    const reason = result.stderr.trim().replaceAll('\n', '; ') || `exit status ${result.status}`
-    throw new IptablesError(result.status === resourceProblem ? 'locked' : 'rejected', op, reason)
   }
 }
+
+/** Exit status 4 would not do: the nft variant ends with it for whatever the kernel refuses. */
+const isLocked = /xtables lock/
 
 /** No file: the kernel has no x_tables of this family, or its module is not loaded. */
 const readTableNames = async (path: string, signal: AbortSignal): Promise<readonly TableName[]> => {

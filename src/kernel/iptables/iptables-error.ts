@@ -1,7 +1,6 @@
 /**
- * `missing`: the program is not installed; `locked`: another program kept the xtables lock, or the table changed during
- * the commit (exit status 4): worth another try; `rejected`: the kernel or the program refused the input; `output`: its
- * output could not be read; `io`: it could not be run to its end.
+ * `missing`: the program is not installed; `locked`: another program kept the xtables lock for too long; `rejected`: the
+ * kernel or the program refused the input; `output`: its output could not be read; `io`: it could not be run to its end.
  */
 export type IptablesErrorCode = 'missing' | 'locked' | 'rejected' | 'output' | 'io'
 

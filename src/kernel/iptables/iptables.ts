@@ -1,6 +1,6 @@
 import type { Family } from '../../model/ip.ts'
-import type { TableChange } from './restore-builder.ts'
-import type { Saved } from './save-parser.ts'
+import type { Statement, TableChange } from './restore-builder.ts'
+import type { Saved, SavedTable } from './save-parser.ts'
 import type { TableName } from './table-name.ts'
 
 /** Two implementations of iptables that do not see each other's rules: x_tables, and a translation to nf_tables. */
@@ -21,4 +21,10 @@ export interface Iptables {
    * commits does (libiptc). Creates a table that does not exist yet.
    */
   restore(changes: readonly TableChange[], signal: AbortSignal): Promise<void>
+  /**
+   * Commits what `decide` makes of an existing table, atomically; nothing when that is empty. In the legacy variant no
+   * other program commits in between, and counters of policies are kept. In the nft variant a change in between that
+   * the statements cannot live with rejects the commit.
+   */
+  update(table: TableName, decide: (table: SavedTable) => readonly Statement[], signal: AbortSignal): Promise<void>
 }

@@ -1,6 +1,6 @@
 import { assertNever } from '../../model/assert-never.ts'
 import type { RuleText } from './rule-text.ts'
-import type { Counters } from './save-parser.ts'
+import type { Counters, SavedTable } from './save-parser.ts'
 import type { TableName } from './table-name.ts'
 
 /** One line of iptables-restore input. */
@@ -21,6 +21,12 @@ export interface TableChange {
   readonly table: TableName
   readonly statements: readonly Statement[]
 }
+
+/** Statements that set each policy of a table, and its counters, to what they are. */
+export const keepPolicies = ({ chains }: SavedTable): readonly Statement[] =>
+  [...chains.values()].flatMap(({ name: chain, policy, counters }): Statement[] =>
+    policy === undefined ? [] : [{ kind: 'policy', chain, policy, counters }],
+  )
 
 /** Input for `iptables-restore --noflush --counters`. The only place that knows line ends and COMMIT. */
 export const restoreText = (changes: readonly TableChange[]): string =>

@@ -1,0 +1,330 @@
+import { describe, expect, it } from 'vitest'
+import { fakeRun } from '../../kernel/exec/fake-run.ts'
+import { FakeIpset } from '../../kernel/ipset/fake-ipset.ts'
+import type { Ipset, SetHeader } from '../../kernel/ipset/ipset.ts'
+import { IpsetError } from '../../kernel/ipset/ipset-error.ts'
+import { FakeIptables } from '../../kernel/iptables/fake-iptables.ts'
+import { IptablesError } from '../../kernel/iptables/iptables-error.ts'
+import type { Statement } from '../../kernel/iptables/restore-builder.ts'
+import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
+import { parseSave } from '../../kernel/iptables/save-parser.ts'
+import { FakeVirtualServers } from '../../kernel/ipvs/fake-virtual-servers.ts'
+import { IpvsError } from '../../kernel/ipvs/ipvs-error.ts'
+import { parseProcIpVs } from '../../kernel/ipvs/proc-ip-vs.ts'
+import { FakeRoute } from '../../kernel/route/fake-route.ts'
+import type { InterfaceAddress } from '../../kernel/route/interface-address.ts'
+import { familyOf, parseIP } from '../../model/ip.ts'
+import { kubeProxySets } from './ipset-leftovers.ts'
+import { planTable } from './iptables-plan.ts'
+import { isKubeProxyChain, isKubeProxyJump } from './kube-proxy-chains.ts'
+import { isClean, noCounts } from './report.ts'
+import { findLeftovers, removeLeftovers, type TakeoverKernel } from './takeover.ts'
+
+const { signal } = new AbortController()
+const hash = 'NPX46M4PTMTKRN6Y'
+
+const nodeWith = (parts: Partial<TakeoverKernel> = {}): TakeoverKernel => ({
+  run: fakeRun({}).run,
+  iptables: [],
+  ipset: new FakeIpset(),
+  virtualServers: new FakeVirtualServers(),
+  route: new FakeRoute(),
+  ...parts,
+})
+
+describe('chain names', () => {
+  it.each([
+    ['nat', `KUBE-SVC-${hash}`],
+    ['nat', `KUBE-XLB-${hash}`],
+    ['nat', 'KUBE-MARK-MASQ'],
+    ['filter', 'KUBE-IPVS-OUT-FILTER'],
+    ['mangle', 'KUBE-PROXY-CANARY'],
+  ] as const)('%s %s is kube-proxy’s', (table, chain) => {
+    expect(isKubeProxyChain(table, chain)).toBe(true)
+  })
+
+  it.each([
+    ['filter', `KUBE-SVC-${hash}`],
+    ['nat', `KUBE-SVC-${hash}A`],
+    ['nat', `KUBE-SVC-${hash.toLowerCase()}`],
+    ['nat', 'KUBE-SEP-0189ABCDEFGHIJKL'],
+    ['nat', `KUBE-ROUTER-${hash}`],
+    ['nat', 'KUBE-MARK-DROP'],
+    ['nat', 'KUBE-KUBELET-CANARY'],
+    ['nat', 'KUBE-HOSTPORTS'],
+    ['filter', 'KUBE-FIREWALL'],
+    ['mangle', 'KUBE-IPTABLES-HINT'],
+    ['raw', 'KUBE-PROXY-CANARY'],
+  ] as const)('%s %s is not', (table, chain) => {
+    expect(isKubeProxyChain(table, chain)).toBe(false)
+  })
+})
+
+describe('isKubeProxyJump', () => {
+  it.each([
+    '-m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD',
+    '-m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
+    '-m comment --comment "kubernetes service portals" -m conntrack --ctstate NEW -j KUBE-SERVICES',
+  ])('%s', (rule) => {
+    expect(isKubeProxyJump(rule as RuleText)).toBe(true)
+  })
+
+  it.each([
+    '-j KUBE-SERVICES',
+    '-m comment --comment "my portals" -j KUBE-SERVICES',
+    '-i eth0 -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
+    '-m comment --comment "kubernetes service portals" -g KUBE-SERVICES',
+    '-m comment --comment "kubernetes service portals" -j KUBE-MARK-MASQ',
+    '-m conntrack --ctstate NEW -j KUBE-SERVICES',
+    '',
+  ])('not %s', (rule) => {
+    expect(isKubeProxyJump(rule as RuleText)).toBe(false)
+  })
+})
+
+describe('planTable', () => {
+  const plan = (chains: string, rules: string) => {
+    const [table] = parseSave(`*nat\n:PREROUTING ACCEPT [0:0]\n${chains}${rules}COMMIT\n`).tables
+    if (table === undefined) throw new Error('no table')
+    return planTable(table)
+  }
+
+  it('removes jumps, then rules, then chains', () => {
+    const { statements } = plan(
+      `:KUBE-SERVICES - [0:0]\n:KUBE-SVC-${hash} - [0:0]\n`,
+      `-A PREROUTING -i eth0 -j KUBE-SERVICES\n-A KUBE-SERVICES -j KUBE-SVC-${hash}\n-A PREROUTING -j ACCEPT\n`,
+    )
+    expect(statements).toEqual([
+      { kind: 'delete', chain: 'PREROUTING', rule: '-i eth0 -j KUBE-SERVICES' },
+      { kind: 'flush', chain: 'KUBE-SERVICES' },
+      { kind: 'flush', chain: `KUBE-SVC-${hash}` },
+      { kind: 'deleteChain', chain: 'KUBE-SERVICES' },
+      { kind: 'deleteChain', chain: `KUBE-SVC-${hash}` },
+    ])
+  })
+
+  it('keeps what foreign rules lead to, and no more', () => {
+    const { statements, foreignRules, keptChains } = plan(
+      `:KUBE-SERVICES - [0:0]\n:KUBE-SVC-${hash} - [0:0]\n:KUBE-MARK-MASQ - [0:0]\n:KUBE-NODEPORTS - [0:0]\n:mine - [0:0]\n`,
+      `-A PREROUTING -j KUBE-SERVICES
+-A PREROUTING -s 192.0.2.0/24 -j KUBE-MARK-MASQ
+-A PREROUTING -g KUBE-SERVICES
+-A mine -j KUBE-SVC-${hash}
+-A KUBE-SERVICES -j KUBE-NODEPORTS
+-A KUBE-SVC-${hash} -j KUBE-MARK-MASQ
+`,
+    )
+    expect(foreignRules.map(({ rule }) => rule)).toEqual([
+      '-s 192.0.2.0/24 -j KUBE-MARK-MASQ',
+      '-g KUBE-SERVICES',
+      `-j KUBE-SVC-${hash}`,
+    ])
+    expect([...keptChains].sort()).toEqual(['KUBE-MARK-MASQ', 'KUBE-NODEPORTS', 'KUBE-SERVICES', `KUBE-SVC-${hash}`])
+    expect(statements).toEqual([{ kind: 'delete', chain: 'PREROUTING', rule: '-j KUBE-SERVICES' }])
+  })
+
+  it('is empty for a table without kube-proxy', () => {
+    expect(plan(':KUBE-HOSTPORTS - [0:0]\n', '-A PREROUTING -j KUBE-HOSTPORTS\n')).toEqual({
+      statements: [],
+      chains: 0,
+      jumps: 0,
+      foreignRules: [],
+      keptChains: [],
+    })
+  })
+})
+
+describe('set names', () => {
+  it('are 17 of each family, cut where the kernel’s limit is', () => {
+    expect(kubeProxySets.size).toBe(34)
+    expect([...kubeProxySets].every((name) => name.length <= 31)).toBe(true)
+    for (const name of ['KUBE-6-LOAD-BALANCER-SOURCE-CID', 'KUBE-6-NODE-PORT-LOCAL-SCTP-HAS', 'KUBE-6-IPVS-IPS'])
+      expect(kubeProxySets.has(name)).toBe(true)
+  })
+})
+
+describe('iptables', () => {
+  const jump = ruleText('-m', 'comment', '--comment', 'kubernetes service portals', '-j', 'KUBE-SERVICES')
+  const programmed = async (): Promise<FakeIptables> => {
+    const iptables = new FakeIptables('legacy', 'IPv4')
+    const statements: readonly Statement[] = [
+      { kind: 'chain', chain: 'KUBE-SERVICES' },
+      { kind: 'append', chain: 'OUTPUT', rule: jump },
+      { kind: 'policy', chain: 'OUTPUT', policy: 'DROP', counters: { packets: 5n, bytes: 500n } },
+    ]
+    await iptables.restore([{ table: 'nat', statements }], signal)
+    return iptables
+  }
+  const locked = new IptablesError('locked', 'iptables-legacy-restore', 'lock')
+  const rejected = new IptablesError('rejected', 'iptables-legacy-restore', 'line 2 failed')
+
+  it('keeps policies and their counters', async () => {
+    const iptables = await programmed()
+    expect((await removeLeftovers(signal, { kernel: nodeWith({ iptables: [iptables] }) })).counts).toEqual({
+      ...noCounts,
+      chains: 1,
+      jumps: 1,
+    })
+    const [nat] = (await iptables.save(signal)).tables
+    expect(nat?.rules).toEqual([])
+    expect(nat?.chains.get('OUTPUT')).toMatchObject({ policy: 'DROP', counters: { packets: 5n, bytes: 500n } })
+  })
+
+  it.each([locked, rejected])('tries once more ($code)', async (error) => {
+    const iptables = await programmed()
+    iptables.failNext(error)
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ iptables: [iptables] }) })
+    expect(report).toMatchObject({ counts: { chains: 1 }, errors: [] })
+  })
+
+  it.each([locked, rejected])('then gives up, and says so ($code)', async (error) => {
+    const iptables = await programmed()
+    iptables.failNext(error)
+    iptables.failNext(error)
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ iptables: [iptables] }) })
+    expect(report.counts).toEqual(noCounts)
+    expect(report.errors).toMatchObject([{ code: 'iptables-legacy', op: 'clear iptables table nat', cause: error }])
+  })
+
+  it('reports legacy tables that it has no tool for', async () => {
+    const iptables = await programmed()
+    iptables.save = async () => {
+      throw new IptablesError('missing', 'iptables-legacy-save', 'ENOENT')
+    }
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ iptables: [iptables] }) })
+    expect(report).toEqual({
+      counts: noCounts,
+      left: [{ area: 'iptables-legacy', what: 'iptables nat', why: 'iptables-legacy is not installed' }],
+      errors: [],
+    })
+  })
+
+  it('leaves out what is not asked for', async () => {
+    const kernel = nodeWith({ iptables: [await programmed()] })
+    expect(isClean(await removeLeftovers(signal, { kernel, only: ['iptables-nft', 'ipset'] }))).toBe(true)
+    expect((await findLeftovers(signal, { kernel })).counts.chains).toBe(1)
+  })
+})
+
+describe('ipset', () => {
+  const set = (name: string, references = 0): SetHeader => ({ name, type: 'hash:ip', entries: 0, references })
+
+  it('destroys only kube-proxy’s, and only unused ones', async () => {
+    const names = ['KUBE-CLUSTER-IP', 'KUBE-6-CLUSTER-IP', 'KUBE-CLUSTER-IP2', 'KUBE-SRC-X']
+    const ipset = new FakeIpset([...names.map((name) => set(name)), set('KUBE-IPVS-IPS', 1)])
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ ipset }) })
+    expect(report.counts.sets).toBe(2)
+    expect(report.left).toEqual([{ area: 'ipset', what: 'KUBE-IPVS-IPS', why: 'still in use, 1 reference' }])
+    expect((await ipset.list()).map(({ name }) => name)).toEqual(['KUBE-CLUSTER-IP2', 'KUBE-SRC-X', 'KUBE-IPVS-IPS'])
+  })
+
+  it('goes on after one that fails', async () => {
+    const inner = new FakeIpset([set('KUBE-CLUSTER-IP'), set('KUBE-IPVS-IPS')])
+    const error = new IpsetError('rejected', 'ipset destroy KUBE-CLUSTER-IP', 'no')
+    const ipset: Ipset = {
+      list: () => inner.list(),
+      destroy: (name, signal) => (name === 'KUBE-CLUSTER-IP' ? Promise.reject(error) : inner.destroy(name, signal)),
+    }
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ ipset }) })
+    expect(report).toMatchObject({ counts: { sets: 1 }, errors: [{ code: 'ipset', cause: error }] })
+  })
+})
+
+describe('IPVS', () => {
+  const address = (text: string, name: string, index: number): InterfaceAddress => {
+    const ip = parseIP(text)
+    if (ip === undefined) throw new Error(text)
+    return { ip, family: familyOf(ip), interface: name, index, scope: 'global', loopback: false }
+  }
+  const node = (): FakeRoute => {
+    const route = new FakeRoute()
+    route.setAddresses([
+      address('192.0.2.1', 'eth0', 2),
+      address('10.96.0.1', 'kube-ipvs0', 3),
+      address('fd00:96::10', 'kube-ipvs0', 3),
+    ])
+    return route
+  }
+  const table = `TCP  0A600001:01BB rr \nTCP  C0000201:7530 rr \nUDP  [fd00:0096:0000:0000:0000:0000:0000:0010]:0035 rr \n`
+
+  it('removes the virtual servers of the device, then the device', async () => {
+    const virtualServers = new FakeVirtualServers(parseProcIpVs(table))
+    const route = node()
+    const kernel = nodeWith({ virtualServers, route })
+    const counts = { ...noCounts, virtualServers: 2, devices: 1 }
+    expect((await findLeftovers(signal, { kernel })).counts).toEqual(counts)
+    expect(await removeLeftovers(signal, { kernel })).toEqual({ counts, left: [], errors: [] })
+    expect(await virtualServers.list()).toMatchObject([{ ip: '192.0.2.1', port: 30_000 }])
+    expect((await route.listAddresses(signal)).map(({ ip }) => ip)).toEqual(['192.0.2.1'])
+  })
+
+  it('removes the device where IPVS is gone', async () => {
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ route: node() }) })
+    expect(report).toEqual({ counts: { ...noCounts, devices: 1 }, left: [], errors: [] })
+  })
+
+  it.each([
+    { error: new IpvsError('missing', 'ipvsadm', 'ENOENT'), left: 3, errors: 0 },
+    { error: new IpvsError('rejected', 'ipvsadm', 'no'), left: 1, errors: 1 },
+  ])('keeps the device while its virtual servers are there ($error.code)', async ({ error, left, errors }) => {
+    const virtualServers = new FakeVirtualServers(parseProcIpVs(table))
+    virtualServers.remove = () => Promise.reject(error)
+    const route = node()
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ virtualServers, route }) })
+    expect(report.counts).toEqual(noCounts)
+    expect([report.left.length, report.errors.length]).toEqual([left, errors])
+    expect(report.left.at(-1)?.what).toBe('kube-ipvs0')
+    expect(await route.findLink('kube-ipvs0', signal)).toBeDefined()
+  })
+})
+
+describe('nftables', () => {
+  const node = (tables: string, onDelete: () => string | { status: number; stdout: string; stderr: string }) =>
+    fakeRun({ nft: (args) => (args[0] === 'list' ? tables : onDelete()) })
+
+  it('deletes exactly the two tables', async () => {
+    const { run, calls } = node(
+      'table inet kube-proxy\ntable ip kube-proxy\ntable ip kube-proxy2\ntable ip6 kube-proxy\n',
+      () => '',
+    )
+    expect((await removeLeftovers(signal, { kernel: nodeWith({ run }) })).counts.nftTables).toBe(2)
+    expect(calls.slice(1)).toEqual([
+      ['nft', 'delete', 'table', 'ip', 'kube-proxy'],
+      ['nft', 'delete', 'table', 'ip6', 'kube-proxy'],
+    ])
+  })
+
+  it('does not mind a table that goes meanwhile, but reports a refusal', async () => {
+    const answer = (stderr: string) => node('table ip kube-proxy\n', () => ({ status: 1, stdout: '', stderr })).run
+    const gone = nodeWith({ run: answer('Error: No such file or directory') })
+    expect(await removeLeftovers(signal, { kernel: gone })).toEqual({ counts: noCounts, left: [], errors: [] })
+    const owned = nodeWith({ run: answer('Error: Could not process rule: Operation not permitted') })
+    expect((await removeLeftovers(signal, { kernel: owned })).errors).toMatchObject([{ code: 'nftables' }])
+  })
+
+  it('skips a kernel without nf_tables', async () => {
+    const { run } = fakeRun({
+      nft: () => ({ status: 1, stdout: '', stderr: 'Unable to initialize Netlink socket: Protocol not supported' }),
+    })
+    expect(await removeLeftovers(signal, { kernel: nodeWith({ run }) })).toMatchObject({ errors: [] })
+  })
+})
+
+describe('abort', () => {
+  it('rejects', async () => {
+    const aborted = AbortSignal.abort(new Error('enough'))
+    await expect(removeLeftovers(aborted, { kernel: nodeWith() })).rejects.toThrow('enough')
+    await expect(findLeftovers(aborted, { kernel: nodeWith() })).rejects.toThrow('enough')
+  })
+
+  it('rejects in the middle, too', async () => {
+    const iptables = new FakeIptables('nft', 'IPv6')
+    await iptables.restore([{ table: 'nat', statements: [{ kind: 'chain', chain: 'KUBE-SERVICES' }] }], signal)
+    const stop = new AbortController()
+    iptables.update = async () => {
+      stop.abort(new Error('enough'))
+      throw stop.signal.reason
+    }
+    await expect(removeLeftovers(stop.signal, { kernel: nodeWith({ iptables: [iptables] }) })).rejects.toThrow('enough')
+  })
+})

@@ -1,0 +1,52 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import koffi from 'koffi'
+import { IptablesError } from './iptables-error.ts'
+
+/** sys/file.h */
+const LOCK_EX = 2
+const LOCK_NB = 4
+
+const retryMs = 50
+
+/** The lock that every legacy iptables program takes for a commit (iptables/xshared.c, xtables_lock). */
+export const xtablesLockFile = (): string => {
+  const { XTABLES_LOCKFILE } = process.env
+  return XTABLES_LOCKFILE || '/run/xtables.lock'
+}
+
+/** Environment for a legacy program that is run while this process has the lock: it locks something else. */
+export const underLock = { XTABLES_LOCKFILE: '/dev/null' } as const
+
+/** Does `work` while no other program commits to a legacy table. Throws {@link IptablesError} `locked` or `io`. */
+export const withXtablesLock = async <T>(
+  patienceMs: number,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> => {
+  const path = xtablesLockFile()
+  await using file = await openLock(path)
+  const giveUpAt = performance.now() + patienceMs
+  while (!tryLock(file.fd)) {
+    if (performance.now() > giveUpAt)
+      throw new IptablesError('locked', `lock ${path}`, `another program has had it for ${patienceMs} ms`)
+    await sleep(retryMs, undefined, { signal })
+  }
+  // Closing the file, which no child inherits, gives the lock back.
+  return await work()
+}
+
+const openLock = async (path: string): Promise<FileHandle> => {
+  try {
+    return await open(path, 'a', 0o600)
+  } catch (cause) {
+    throw new IptablesError('io', `open ${path}`, String(cause), cause)
+  }
+}
+
+let flock: ((fd: number, operation: number) => number) | undefined
+
+const tryLock = (fd: number): boolean => {
+  flock ??= koffi.load(null).func('int flock(int, int)')
+  return flock(fd, LOCK_EX | LOCK_NB) === 0
+}
