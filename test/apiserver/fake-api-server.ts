@@ -28,6 +28,7 @@ export interface SeenRequest {
   readonly resource: ResourceName
   readonly query: URLSearchParams
   readonly authorization: string | undefined
+  readonly impersonated: string | undefined
   /** Of a client certificate that checked out. */
   readonly commonName: string | undefined
 }
@@ -226,8 +227,9 @@ export class FakeApiServer {
     }
     const query = url.searchParams
     const verb = query.get('watch') === 'true' ? 'watch' : 'list'
-    const { authorization } = request.headers
-    this.#seen.push({ verb, resource, query, authorization, commonName: commonNameOf(request) })
+    const { authorization, 'impersonate-user': as } = request.headers
+    const impersonated = typeof as === 'string' ? as : undefined
+    this.#seen.push({ verb, resource, query, authorization, impersonated, commonName: commonNameOf(request) })
     if (this.#token !== undefined && authorization !== `Bearer ${this.#token}`) {
       answer(response, 401, statusObject(401, 'Unauthorized', 'Unauthorized'))
       return

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import type { Agent } from 'node:http'
+import { type Agent, validateHeaderValue } from 'node:http'
 import type { RequestOptions } from 'node:https'
 import type { User } from '@kubernetes/client-node/dist/config_types.js'
 import { ApiError } from './api-error.ts'
@@ -25,6 +25,7 @@ export const createAuthorizer = (): Authorize => {
     const { cluster, user } = access
     try {
       const headers = { ...impersonation(user), ...(await ownHeaders(access, signal)) }
+      for (const [name, value] of Object.entries(headers)) validateHeaderValue(name, value)
       if (!cluster.proxyUrl && !user.authProvider && !user.exec) return { headers, tls: {}, agent: undefined }
       plugin ??= await loadPlugin(access)
       const options: RequestOptions = { headers: {} }
@@ -32,10 +33,20 @@ export const createAuthorizer = (): Authorize => {
       return fromOptions(options, headers, Boolean(cluster.proxyUrl))
     } catch (cause) {
       signal.throwIfAborted()
-      const detail = cause instanceof Error ? cause.message : String(cause)
-      throw new ApiError('noCredentials', `authenticate as ${user.name}`, detail, { cause })
+      throw new ApiError('noCredentials', `authenticate as ${user.name}`, explain(cause))
     }
   }
+}
+
+const messageLimit = 300
+
+/** One line. A parser's message quotes what it read, which is a token in most cases, so it goes no further. */
+const explain = (cause: unknown): string => {
+  if (cause instanceof SyntaxError) return 'the credential plugin printed something that is no JSON'
+  // client-node reads `status` unasked; Node's own TypeErrors have a code.
+  if (cause instanceof TypeError && !('code' in cause)) return 'the credential plugin printed no credential'
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return message.trim().split('\n', 1).join('').slice(0, messageLimit)
 }
 
 const pluginTimeoutMs = 60_000

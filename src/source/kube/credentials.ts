@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent, type RequestOptions } from 'node:https'
@@ -109,8 +110,9 @@ const tlsOptions = async ({ cluster, user }: KubeAccess, op: string, signal: Abo
     const cert = await pem(user.certData, user.certFile, signal)
     const key = await pem(user.keyData, user.keyFile, signal)
     const material = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }
-    // Otherwise a broken certificate would only show as a failing request, again and again.
+    // Otherwise they would only show as failing requests, again and again; and what is no CA is passed over in silence.
     createSecureContext(material)
+    if (ca !== undefined) new X509Certificate(ca)
     return {
       ...material,
       ...(cluster.tlsServerName && { servername: cluster.tlsServerName }),

@@ -9,7 +9,7 @@ import {
   newUsers,
   type User,
 } from '@kubernetes/client-node/dist/config_types.js'
-import { parse } from 'yaml'
+import { LineCounter, parseDocument } from 'yaml'
 import { ApiError } from './api-error.ts'
 import { isRecord, type JsonRecord, recordIn, textIn } from './json.ts'
 
@@ -50,7 +50,7 @@ const anonymous: User = { name: 'anonymous' }
 const readKubeconfig = async (file: string, master: string | undefined, signal: AbortSignal): Promise<KubeAccess> => {
   const op = `load kubeconfig ${file}`
   try {
-    const document: unknown = parse(await readFile(file, { encoding: 'utf8', signal }))
+    const document: unknown = parseYaml(await readFile(file, { encoding: 'utf8', signal }))
     if (!isRecord(document)) throw new Error('it is no YAML mapping')
     const context = currentContext(document)
     const cluster = newClusters(document['clusters']).find(({ name }) => name === context.cluster)
@@ -67,6 +67,15 @@ const readKubeconfig = async (file: string, master: string | undefined, signal: 
     signal.throwIfAborted()
     throw new ApiError('unreadableKubeconfig', op, cause instanceof Error ? cause.message : String(cause), { cause })
   }
+}
+
+/** The library's own messages quote the line, which may hold a token. */
+const parseYaml = (text: string): unknown => {
+  const lineCounter = new LineCounter()
+  const document = parseDocument(text, { prettyErrors: false, lineCounter })
+  const [error] = document.errors
+  if (error !== undefined) throw new Error(`line ${lineCounter.linePos(error.pos[0]).line}: ${error.message}`)
+  return document.toJS()
 }
 
 const currentContext = (document: JsonRecord): Context => {
