@@ -101,8 +101,10 @@ export class Claims {
     const reported = this.#contested.get(id)
     const losers = new Set<string>()
     for (const { path, object } of others) {
-      const where = path === first?.path ? `earlier in ${path}` : `in ${first?.path}`
-      const reason = `the object stands ${where} too, so the one in ${path} is not used`
+      const reason =
+        path === first?.path
+          ? `the object stands in ${path} more than once, so only the first is used`
+          : `the object stands in ${first?.path} too, so the one in ${path} is not used`
       if (!losers.has(reason) && reported?.has(reason) !== true)
         problems.push({ object: object.ref, field: 'metadata.name', reason })
       losers.add(reason)

@@ -53,5 +53,7 @@ export const readManifest = (
 /** An empty document is no object; another node's Node is not ours. */
 const objectsOf = (value: unknown, options: ManifestOptions): readonly ManifestObject[] => {
   if (value === null || value === undefined) return []
-  return readObjects(value, options).filter(({ ref }) => ref.kind !== 'Node' || ref.name === options.nodeName)
+  return readObjects(value, options).filter(
+    ({ ref, change }) => change?.kind !== 'node' || ref.name === options.nodeName,
+  )
 }
