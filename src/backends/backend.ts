@@ -29,7 +29,13 @@ export interface ServiceChange {
 
 /** What the kernel should go to, from what was last applied (`delta`) or from whatever is there (`full`). */
 export type Change =
-  | { readonly kind: 'full'; readonly host: HostState; readonly services: Iterable<ServiceState> }
+  | {
+      readonly kind: 'full'
+      readonly host: HostState
+      readonly services: Iterable<ServiceState>
+      /** Fixed rules are written even where they look right: nobody watched, or somebody else was seen writing. */
+      readonly rewrite: boolean
+    }
   | { readonly kind: 'delta'; readonly host: HostState; readonly services: ReadonlyMap<ServicePortId, ServiceChange> }
 
 /** What a plan amounts to, for logs, metrics and tests. */
@@ -62,6 +68,10 @@ export interface Backend<P extends { readonly summary: PlanSummary } = { readonl
   /** `observed` is needed for a full change, and ignored for a delta. */
   plan(change: Change, observed?: Observed): P
   apply(plan: P, signal: AbortSignal): Promise<void>
+  /** Removes what nothing of ours uses any more; the number of objects. Called a while after an apply, never during one. */
+  tidy(signal: AbortSignal): Promise<number>
+  /** True only when nobody else can have written to what is ours since the last apply. Cheap: no listing. */
+  untouched(signal: AbortSignal): Promise<boolean>
   /** What would be programmed on a clean node, as text that the kernel's own tool loads. */
   render(host: HostState, services: Iterable<ServiceState>): string
   /** Removes what is ours and nothing else; safe on a clean node. */

@@ -1,0 +1,95 @@
+import { Batch } from '../../kernel/nft/batch.ts'
+import type { NftClient } from '../../kernel/nft/client.ts'
+import type { ServiceState } from '../../model/desired.ts'
+import type { HostState } from '../../model/host.ts'
+import type { Family } from '../../model/ip.ts'
+import type { Backend, Capabilities, Change, Observed, Support } from '../backend.ts'
+import type { WriteGuard } from './guard.ts'
+import { type ObservedTable, observeTable } from './observe.ts'
+import { type Belief, type NftPlan, planChange } from './plan.ts'
+import { probeNft } from './probe.ts'
+import { nftFamily, tableName } from './schema.ts'
+import { nftSchedulers } from './slots.ts'
+import { renderTable } from './text.ts'
+
+export const nftCapabilities: Capabilities = {
+  schedulers: new Set(nftSchedulers),
+  affinity: true,
+  sourceRanges: true,
+  sctp: true,
+  localhostNodePorts: false,
+}
+
+/** Services of one family as elements of one flat table. See docs/nftables-layout.md. */
+export class NftablesBackend implements Backend<NftPlan> {
+  readonly name = 'nftables'
+  readonly capabilities = nftCapabilities
+  readonly family: Family
+  readonly #client: NftClient
+  readonly #guard: WriteGuard
+  #belief: Belief | undefined
+
+  constructor(family: Family, client: NftClient, guard: WriteGuard) {
+    this.family = family
+    this.#client = client
+    this.#guard = guard
+  }
+
+  probe(signal: AbortSignal): Promise<Support> {
+    return probeNft(this.#client, signal)
+  }
+
+  async observe(signal: AbortSignal): Promise<ObservedTable> {
+    this.#guard.compared(this.family, signal)
+    return await observeTable(this.#client, this.family, signal)
+  }
+
+  plan(change: Change, observed?: Observed): NftPlan {
+    return planChange(change, this.#belief, observed === undefined ? undefined : asObservedTable(observed))
+  }
+
+  async apply(plan: NftPlan, signal: AbortSignal): Promise<void> {
+    const { script, batch } = plan
+    if (script !== undefined) await this.#guard.write(script.length, () => this.#client.runText(script, signal), signal)
+    if (batch.messages > 0) await this.#commit(batch, signal)
+    const ledger = plan.outcome.kind === 'replace' ? plan.outcome.ledger : this.#belief?.ledger
+    if (ledger === undefined) throw new RangeError('a delta was applied before any full change')
+    if (plan.outcome.kind === 'absorb') ledger.absorb(plan.outcome.delta)
+    this.#belief = { host: plan.host, ledger }
+  }
+
+  /** Deletes class chains that nothing points to any more. Old kernels let go of a chain some time after its last element. */
+  async tidy(signal: AbortSignal): Promise<number> {
+    const ledger = this.#belief?.ledger
+    const unused = ledger?.unusedChains() ?? []
+    if (ledger === undefined || unused.length === 0) return 0
+    const batch = new Batch(nftFamily(this.family), tableName)
+    for (const name of unused) batch.flushChain(name)
+    for (const name of unused) batch.deleteChain(name)
+    await this.#commit(batch, signal)
+    for (const name of unused) ledger.forgetChain(name)
+    return unused.length
+  }
+
+  untouched(signal: AbortSignal): Promise<boolean> {
+    return Promise.resolve(this.#guard.untouched(this.family, signal))
+  }
+
+  #commit(batch: Batch, signal: AbortSignal): Promise<unknown> {
+    return this.#guard.write(batch.size, () => this.#client.commit(batch, signal), signal)
+  }
+
+  render(host: HostState, services: Iterable<ServiceState>): string {
+    return renderTable(host, services)
+  }
+
+  cleanup(signal: AbortSignal): Promise<void> {
+    this.#belief = undefined
+    return this.#client.deleteTable(nftFamily(this.family), tableName, signal)
+  }
+}
+
+const asObservedTable = (observed: Observed): ObservedTable => {
+  if ('kind' in observed) return observed as ObservedTable
+  throw new TypeError('observed by another backend')
+}

@@ -1,0 +1,117 @@
+import { assertNever } from '../../model/assert-never.ts'
+import type { SchedulerFlag, Scheduling } from '../../model/scheduling.ts'
+import type { NftScheduler } from './slots.ts'
+
+/** What the slot is derived from. */
+export type Pick =
+  | { readonly kind: 'random' }
+  /** A counter, so the chain belongs to one service port: a counter shared by services would skew all of them. */
+  | { readonly kind: 'next'; readonly owner: string }
+  | { readonly kind: 'source'; readonly withPort: boolean }
+  | { readonly kind: 'destination' }
+
+/**
+ * How many slots a rule picks from. `full`: every slot leads to a target. `sparse`: at least a quarter of them does (all
+ * of the first quarter), and a pick that hits an empty one is made again.
+ *
+ * A sparse table is what makes scaling cheap: a service that goes from 8 endpoints to 7 stays in the same class. Were the
+ * exact number part of the class, the service's verdict would change, and the kernel walks every verdict of the table
+ * before it accepts a new one.
+ */
+export type SlotTable =
+  | { readonly kind: 'full'; readonly size: number }
+  | { readonly kind: 'sparse'; readonly capacity: number }
+
+/** Counters and Maglev tables need every slot filled; a random or hashed pick can be made again. */
+export const slotTableFor = (scheduler: NftScheduler, slots: number): SlotTable => {
+  switch (scheduler) {
+    case 'rr':
+    case 'wrr':
+    case 'mh':
+      return { kind: 'full', size: slots }
+    case 'random':
+    case 'sh':
+    case 'dh':
+      return { kind: 'sparse', capacity: 4 ** Math.max(1, Math.ceil(Math.log2(slots) / 2)) }
+    default:
+      return assertNever(scheduler, 'scheduler')
+  }
+}
+
+/** The slots of a virtual server's cluster-wide targets begin here when it has local ones as well. */
+export const clusterOffset = 65536
+
+/**
+ * Which of a virtual server's slots a chain picks from: all there are; or, when they are split by externalTrafficPolicy
+ * Local, those of this node or those of the whole cluster.
+ */
+export type Range = 'all' | 'local' | 'cluster'
+
+/** Picks an endpoint and translates to it. */
+export interface PickClass {
+  readonly kind: 'pick'
+  /** Keyed by destination address, or by node port alone. */
+  readonly frontend: 'address' | 'nodeport'
+  readonly scheduler: NftScheduler
+  readonly pick: Pick
+  readonly table: SlotTable
+  readonly range: Range
+  /** The endpoint sees the node as its client. */
+  readonly masquerade: boolean
+  /** Seconds that a client keeps its endpoint. */
+  readonly affinity: number | undefined
+}
+
+/** externalTrafficPolicy Local: pods and the node itself use the cluster's endpoints, everyone else the local ones. */
+export interface SplitClass {
+  readonly kind: 'split'
+  readonly cluster: PickClass
+  readonly local: PickClass | undefined
+}
+
+/**
+ * How a virtual server treats a new connection. Servers that are configured alike share one chain, so the number of
+ * chains follows the variety of configurations, not the number of services.
+ */
+export type ChainClass = PickClass | SplitClass
+
+const has = (flags: readonly SchedulerFlag[], flag: SchedulerFlag): boolean => flags.includes(flag)
+
+export const pickFor = (scheduler: NftScheduler, { flags }: Scheduling, owner: string): Pick => {
+  switch (scheduler) {
+    case 'random':
+      return { kind: 'random' }
+    case 'rr':
+    case 'wrr':
+      return { kind: 'next', owner }
+    case 'sh':
+      return { kind: 'source', withPort: has(flags, 'sh-port') }
+    case 'mh':
+      return { kind: 'source', withPort: has(flags, 'mh-port') }
+    case 'dh':
+      return { kind: 'destination' }
+    default:
+      return assertNever(scheduler, 'scheduler')
+  }
+}
+
+/** The chain's name says everything that its rules depend on, apart from the host's own settings. */
+export const className = (chain: ChainClass): string => (chain.kind === 'pick' ? pickName(chain) : splitName(chain))
+
+const pickName = ({ frontend, scheduler, pick, table, range, masquerade, affinity }: PickClass): string =>
+  joined([
+    frontend === 'nodeport' ? 'nodeport' : undefined,
+    pick.kind === 'source' && pick.withPort ? `${scheduler}port` : scheduler,
+    sizeName(table),
+    range === 'all' ? undefined : range,
+    masquerade ? 'masq' : undefined,
+    affinity === undefined ? undefined : `sticky${affinity}s`,
+    pick.kind === 'next' ? pick.owner : undefined,
+  ])
+
+const splitName = ({ cluster, local }: SplitClass): string =>
+  joined(['split', pickName(cluster), local === undefined ? undefined : sizeName(local.table)])
+
+const sizeName = (table: SlotTable): string => (table.kind === 'full' ? `${table.size}` : `upto${table.capacity}`)
+
+const joined = (parts: readonly (string | undefined)[]): string => parts.filter((part) => part !== undefined).join('-')

@@ -1,0 +1,211 @@
+import { Batch } from '../../kernel/nft/batch.ts'
+import type { HostState } from '../../model/host.ts'
+import type { ServicePortId } from '../../model/names.ts'
+import type { Change, PlanSummary, ServiceChange } from '../backend.ts'
+import type { ChainClass } from './class.ts'
+import { classRules } from './class-rules.ts'
+import { writeElement } from './codec.ts'
+import { diffElements, type ElementDiff } from './diff.ts'
+import { type Element, elementKey, sameContent } from './element.ts'
+import { hostElements, layOutService } from './layout.ts'
+import { isShared, Ledger, LedgerDelta } from './ledger.ts'
+import type { ObservedTable } from './observe.ts'
+import { nftFamily, type SetName, tableName } from './schema.ts'
+import { fixedChains, isLayoutMarker, layoutMarker, structureScript } from './structure.ts'
+
+/** What one apply writes: the structure as text if it has to change, then one atomic batch. */
+export interface NftPlan {
+  readonly summary: PlanSummary
+  readonly script: string | undefined
+  readonly batch: Batch
+  readonly host: HostState
+  /** How the ledger follows when the batch is in: a fresh one after a full plan, a change of it otherwise. */
+  readonly outcome:
+    | { readonly kind: 'replace'; readonly ledger: Ledger }
+    | { readonly kind: 'absorb'; readonly delta: LedgerDelta }
+}
+
+/** What the planner knows of the kernel: the outcome of all earlier applies. */
+export interface Belief {
+  readonly host: HostState
+  readonly ledger: Ledger
+}
+
+export const planChange = (
+  change: Change,
+  belief: Belief | undefined,
+  observed: ObservedTable | undefined,
+): NftPlan => {
+  if (change.kind === 'full') return planFull(change, observed)
+  if (belief === undefined) throw new RangeError('a delta needs an earlier full apply')
+  return planDelta(change.host, change.services, belief)
+}
+
+const planDelta = (
+  host: HostState,
+  services: ReadonlyMap<ServicePortId, ServiceChange>,
+  { host: oldHost, ledger }: Belief,
+): NftPlan => {
+  const diff: ElementDiff = { removed: [], added: [] }
+  const delta = new LedgerDelta()
+  for (const { before, after } of services.values()) {
+    const lists = { before: [] as Element[], after: [] as Element[] }
+    for (const side of ['before', 'after'] as const) {
+      const state = side === 'before' ? before : after
+      const sign = side === 'before' ? -1 : 1
+      if (state === undefined) continue
+      layOutService(state, {
+        element: (element) => {
+          if (isShared(element)) delta.element(element, sign)
+          else lists[side].push(element)
+        },
+        chain: (name, chain) => delta.chain(name, chain, sign),
+      })
+    }
+    diffElements(lists.before, lists.after, diff)
+  }
+  diffShared(delta, ledger, diff)
+  if (oldHost !== host) diffElements(hostElements(oldHost), hostElements(host), diff)
+
+  const structure = oldHost !== host && layoutMarker(host) !== layoutMarker(oldHost)
+  const chains = new Map<string, ChainClass>()
+  if (structure) for (const [name, chain] of ledger.usedChains()) chains.set(name, chain)
+  for (const [name, { value, uses }] of delta.chains) {
+    if (uses > 0 && (structure || !ledger.hasChain(name))) chains.set(name, value)
+  }
+  const batch = newBatch(host)
+  writeChains(batch, chains, host)
+  writeElements(batch, diff.removed, 'delete', host)
+  writeElements(batch, diff.added, 'add', host)
+  return {
+    summary: summarise(batch, diff.added.length, diff.removed.length, structure),
+    script: structure ? structureScript(host, [layoutMarker(oldHost)]) : undefined,
+    batch,
+    host,
+    outcome: { kind: 'absorb', delta },
+  }
+}
+
+/** A shared element appears with its first user and goes with its last. */
+const diffShared = (delta: LedgerDelta, ledger: Ledger, diff: ElementDiff): void => {
+  for (const { value: element, uses } of delta.shared.values()) {
+    const before = ledger.uses(element)
+    if (before === 0 && uses > 0) diff.added.push(element)
+    else if (before > 0 && before + uses === 0) diff.removed.push(element)
+  }
+}
+
+/**
+ * From whatever is in the kernel to what should be. What is already right is not written again, so a restart over an
+ * unchanged cluster touches no element. The structure is written when it differs, or when `rewrite` says that looking
+ * the same is not enough.
+ */
+const planFull = (
+  { host, services, rewrite }: Extract<Change, { kind: 'full' }>,
+  observed: ObservedTable | undefined,
+): NftPlan => {
+  const usable = observed?.kind === 'table'
+  const present = usable ? observed.elements : undefined
+  const delta = new LedgerDelta()
+  const batch = newBatch(host)
+  const diff: ElementDiff = { removed: [], added: [] }
+  let streamed = 0
+  const want = (element: Element): void => {
+    if (present === undefined) {
+      // On an empty table the bulk goes straight into the batch: no list of all elements is ever held.
+      if (element.set !== 'endpoints') diff.added.push(element)
+      else {
+        batch.elements('add', element.set)
+        writeElement(batch, element, 'add', host.family)
+        streamed++
+      }
+      return
+    }
+    const key = elementKey(element)
+    const old = present.get(key)
+    if (old !== undefined && sameContent(old, element)) {
+      present.delete(key)
+      return
+    }
+    diff.added.push(element)
+  }
+  for (const state of services) {
+    layOutService(state, {
+      element: (element) => {
+        if (isShared(element)) delta.element(element, 1)
+        else want(element)
+      },
+      chain: (name, chain) => delta.chain(name, chain, 1),
+    })
+  }
+  for (const { value } of delta.shared.values()) want(value)
+  for (const element of hostElements(host)) want(element)
+  // Whatever is left of the observed elements is unwanted, or there with another value.
+  if (present !== undefined) for (const element of present.values()) diff.removed.push(element)
+
+  const ledger = new Ledger()
+  ledger.absorb(delta)
+  const known = usable ? observed.chains : new Map<string, number>()
+  const structure = rewrite || !usable || !structureIntact(host, known)
+  const rewritten = new Map<string, ChainClass>()
+  for (const [name, chain] of ledger.usedChains()) {
+    if (structure || known.get(name) !== classRules(chain, host).length) rewritten.set(name, chain)
+  }
+  noteForeignChains(ledger, known, host)
+  writeChains(batch, rewritten, host)
+  writeElements(batch, diff.removed, 'delete', host)
+  writeElements(batch, diff.added, 'add', host)
+  const markers = [...known.keys()].filter((name) => isLayoutMarker(name) && name !== layoutMarker(host))
+  const reset = observed?.kind === 'incompatible' ? `delete table ${nftFamily(host.family)} ${tableName}\n` : ''
+  return {
+    summary: summarise(batch, streamed + diff.added.length, diff.removed.length, structure),
+    script: structure ? `${reset}${structureScript(host, markers)}` : undefined,
+    batch,
+    host,
+    outcome: { kind: 'replace', ledger },
+  }
+}
+
+const structureIntact = (host: HostState, chains: ReadonlyMap<string, number>): boolean =>
+  chains.has(layoutMarker(host)) && fixedChains(host).every(({ name, rules }) => chains.get(name) === rules.length)
+
+/** Chains that nothing of ours uses any more (an older version's, or a class gone out of use) are tidied away later. */
+const noteForeignChains = (ledger: Ledger, chains: ReadonlyMap<string, number>, host: HostState): void => {
+  const fixed = new Set(fixedChains(host).map(({ name }) => name))
+  for (const name of chains.keys()) if (!fixed.has(name) && !isLayoutMarker(name)) ledger.noteChain(name)
+}
+
+const newBatch = ({ family }: HostState): Batch => new Batch(nftFamily(family), tableName)
+
+const writeChains = (batch: Batch, chains: ReadonlyMap<string, ChainClass>, host: HostState): void => {
+  for (const name of chains.keys()) {
+    batch.addChain(name)
+    batch.flushChain(name)
+  }
+  for (const [name, chain] of chains) for (const { exprs } of classRules(chain, host)) batch.addRule(name, exprs)
+}
+
+const writeElements = (
+  batch: Batch,
+  elements: readonly Element[],
+  op: 'add' | 'delete',
+  { family }: HostState,
+): void => {
+  const bySet = new Map<SetName, Element[]>()
+  for (const element of elements) {
+    const list = bySet.get(element.set)
+    if (list === undefined) bySet.set(element.set, [element])
+    else list.push(element)
+  }
+  for (const [set, list] of bySet) {
+    batch.elements(op, set)
+    for (const element of list) writeElement(batch, element, op, family)
+  }
+}
+
+const summarise = (batch: Batch, added: number, removed: number, structure: boolean): PlanSummary => ({
+  empty: batch.messages === 0 && !structure,
+  added,
+  removed,
+  structure,
+})
