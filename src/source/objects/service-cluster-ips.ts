@@ -1,4 +1,4 @@
-import { type Family, families, familyOf, type IP } from '../../model/ip.ts'
+import { familyOf, type IP } from '../../model/ip.ts'
 import { type Fields, isUnset, quote } from './fields.ts'
 import type { Place } from './place.ts'
 
@@ -43,6 +43,6 @@ const take = (place: Place, found: IP[], field: string, value: unknown, named: u
   if (named !== undefined && named !== family)
     place.problem(field, `${quote(value)} is not of the family ${quote(named)} in spec.ipFamilies, so it is left out`)
   else if (found.some((other) => familyOf(other) === family))
-    place.problem(field, `${quote(value)} is a second ${family satisfies Family} address, so it is left out`)
-  else if (found.length < families.length) found.push(ip)
+    place.problem(field, `${quote(value)} is a second ${family} address, so it is left out`)
+  else found.push(ip)
 }
