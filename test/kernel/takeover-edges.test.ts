@@ -210,16 +210,44 @@ t.test('the xtables lock', async (t) => {
   t.notMatch(saved('legacy'), /KUBE/)
 })
 
+t.test('nobody commits to a legacy table between look and commit', async (t) => {
+  sh('iptables-legacy -t nat -N KUBE-X')
+  let refusal = ''
+  await new IptablesClient('legacy', 'IPv4').update(
+    'nat',
+    () => {
+      try {
+        sh('iptables-legacy -w 1 -t nat -N OTHER')
+      } catch (error) {
+        refusal = String(error)
+      }
+      return [{ kind: 'deleteChain', chain: 'KUBE-X' }]
+    },
+    signal,
+  )
+  t.match(refusal, /xtables lock/)
+  sh('iptables-legacy -w 1 -t nat -N OTHER')
+  sh('iptables-legacy -w 1 -t nat -X OTHER')
+  t.notMatch(saved('legacy'), /KUBE-X/)
+})
+
 t.test('without the tools', async (t) => {
   sh('iptables-legacy-restore --noflush', kubeProxyRules('IPv4', 'iptables'))
   const kernel = nodeKernel({ run: fakeRun({}).run })
   const report = await removeLeftovers(signal, { kernel })
   t.same(report.counts, noCounts)
   t.same(report.errors, [])
-  t.same(
-    report.left.map(({ what }) => what),
-    ['mangle', 'nat', 'filter'].map((table) => `iptables ${table}`),
-  )
+  const tables = (program: string, file: string): readonly string[] =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .map((table) => `${program} ${table}`)
+  const legacy = [
+    ...tables('iptables', '/proc/net/ip_tables_names'),
+    ...tables('ip6tables', '/proc/net/ip6_tables_names'),
+  ]
+  t.ok(legacy.includes('iptables nat'))
+  t.same(report.left.map(({ what }) => what).sort(), legacy.sort())
 })
 
 t.test(

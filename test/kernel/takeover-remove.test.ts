@@ -70,6 +70,7 @@ t.test('kube-proxy goes, in every variant and family, and nothing else changes',
   t.same(report, { counts, left: [], errors: [] })
   t.same(snapshot(), before, 'foreign state is byte-identical')
 
+  t.same((await findLeftovers(signal)).counts, noCounts, 'what others have is not mistaken for leftovers')
   const again = await removeLeftovers(signal)
   t.same(again, { counts: noCounts, left: [], errors: [] }, 'a second run finds nothing')
   t.same(snapshot(), before)
