@@ -36,7 +36,7 @@ export interface Acknowledgement {
 
 /** Reads the NLMSG_ERROR that `messages` stands on. */
 export const readAcknowledgement = (messages: MessageReader): Acknowledgement => {
-  const errno = -messages.s32host(0)
+  const errno = 0 - messages.s32host(0)
   let detail: string | undefined
   let offset: number | undefined
   if ((messages.flags & NLM_F_ACK_TLVS) !== 0) {
@@ -119,6 +119,10 @@ export interface DumpOptions {
    * such a change throws `interrupted` at once; with it, after five attempts.
    */
   readonly restart?: () => void
+  /**
+   * For subsystems that do not set NLM_F_DUMP_INTR: a number that every message of one consistent dump has in common.
+   */
+  readonly generationOf?: (message: MessageReader) => number
 }
 
 const attempts = 5
@@ -134,13 +138,13 @@ export const dump = async (
   request: Request,
   onMessage: (message: MessageReader) => void,
   signal: AbortSignal,
-  { restart }: DumpOptions = {},
+  { restart, generationOf }: DumpOptions = {},
 ): Promise<void> => {
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted()
     const transport = open()
     try {
-      if (await dumpOnce(transport, request, onMessage, signal)) return
+      if (await dumpOnce(transport, request, onMessage, signal, generationOf)) return
     } finally {
       transport.close()
     }
@@ -156,7 +160,9 @@ const dumpOnce = async (
   request: Request,
   onMessage: (message: MessageReader) => void,
   signal: AbortSignal,
+  generationOf: ((message: MessageReader) => number) | undefined,
 ): Promise<boolean> => {
+  let generation: number | undefined
   transport.send(encode(request, NLM_F_DUMP, 1))
   let turn = performance.now()
   for (;;) {
@@ -169,11 +175,15 @@ const dumpOnce = async (
         const { errno, detail, offset } =
           messages.type === NLMSG_ERROR
             ? readAcknowledgement(messages)
-            : { errno: -messages.s32host(0), detail: undefined, offset: undefined }
+            : { errno: 0 - messages.s32host(0), detail: undefined, offset: undefined }
         if (errno !== 0) throw KernelError.ofErrno(request.op, errno, { detail, offset })
         return true
       }
-      if (messages.type !== NLMSG_NOOP) onMessage(messages)
+      if (messages.type === NLMSG_NOOP) continue
+      const current = generationOf?.(messages)
+      generation ??= current
+      if (current !== generation) return false
+      onMessage(messages)
     }
     if (performance.now() - turn > slice) {
       await nextTurn()

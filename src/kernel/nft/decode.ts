@@ -133,6 +133,12 @@ export const readGeneration = (message: MessageReader): number => {
   throw malformed('no generation')
 }
 
+/** The low 16 bits of the generation that a dumped message was taken from: nfgenmsg's res_id. */
+export const readGenerationBits = (message: MessageReader): number => {
+  if (message.end - message.start < NFGENMSG_LEN) throw malformed('no nfgenmsg')
+  return ((message.bytes[message.start + 2] ?? 0) << 8) | (message.bytes[message.start + 3] ?? 0)
+}
+
 /** An attribute of a message that holds a name, e.g. its table's. */
 export const readName = (message: MessageReader, attribute: number): string | undefined => {
   const attributes: Reader = message.attributes(NFGENMSG_LEN)

@@ -21,7 +21,7 @@ import {
   NFTA_SET_TABLE,
   type TableFamily,
 } from './constants.ts'
-import { readChain, readGeneration, readName, readRule, readSet, readTable } from './decode.ts'
+import { readChain, readGeneration, readGenerationBits, readName, readRule, readSet, readTable } from './decode.ts'
 import { type OnElement, readElements } from './element.ts'
 import { type NftProgram, nftVersion, runNft } from './nft-text.ts'
 import type { ChainInfo, RuleInfo, SetInfo, TableInfo, TableRef } from './objects.ts'
@@ -77,9 +77,10 @@ class KernelNftClient implements NftClient {
     if (batch.messages === 0) return { generation: this.generation(signal) }
     const bytes = batch.finish()
     const before = this.generation(signal)
-    if (bytes.length < threadFrom) this.#writer.send(bytes)
-    else await this.#sendOnThread(bytes, signal)
-    this.#readResult(batch, before, signal)
+    if (bytes.length < threadFrom) {
+      this.#writer.send(bytes)
+      this.#readResult(batch, before)
+    } else await this.#commitOnThread(batch, before, signal)
     this.#writers.committed()
     // The batch is committed whatever the signal says by now.
     return { generation: this.generation(never) }
@@ -152,7 +153,10 @@ class KernelNftClient implements NftClient {
       writer.string(NFTA_SET_ELEM_LIST_SET, set)
     }
     const request: Request = { op: `list elements of ${nameOf(table)} ${set}`, type: NFT_MSG_GETSETELEM, body }
-    await dump(openNetfilter, request, (message) => readElements(message, onElement), signal, options)
+    await dump(openNetfilter, request, (message) => readElements(message, onElement), signal, {
+      ...options,
+      generationOf: readGenerationBits,
+    })
   }
 
   async deleteTable(family: TableFamily, name: string, signal: AbortSignal): Promise<void> {
@@ -171,21 +175,23 @@ class KernelNftClient implements NftClient {
     this.#questions.close()
   }
 
-  async #sendOnThread(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
-    const sending = this.#writer.sendAsync(bytes, signal)
-    this.#inFlight = sending.then(
-      () => {},
-      () => {},
-    )
-    try {
-      await sending
-    } finally {
-      this.#inFlight = undefined
+  async #commitOnThread(batch: Batch, before: number, signal: AbortSignal): Promise<void> {
+    // Ends only when the replies have been read: they would be taken for those of the next batch.
+    const work = async (): Promise<void> => {
+      try {
+        await this.#writer.sendAsync(batch.finish(), signal)
+        this.#readResult(batch, before)
+      } finally {
+        this.#inFlight = undefined
+      }
     }
+    const done = work()
+    this.#inFlight = done.catch(() => {})
+    await done
   }
 
   /** Returns if the batch was committed, throws why it was not. The replies are all there already. */
-  #readResult(batch: Batch, before: number, signal: AbortSignal): void {
+  #readResult(batch: Batch, before: number): void {
     const op = `commit to ${batch.family} ${batch.table}`
     const refusals: Refusal[] = []
     let ended = false
@@ -216,7 +222,7 @@ class KernelNftClient implements NftClient {
     }
     if (overflow !== undefined) {
       // Replies were lost, and an error may have been among them.
-      if (this.generation(signal) === before) throw new KernelError({ code: 'overflow', op, cause: overflow })
+      if (this.generation(never) === before) throw new KernelError({ code: 'overflow', op, cause: overflow })
       return
     }
     // Older kernels acknowledge by saying nothing. A batch that changes nothing does not advance the generation, so
@@ -267,7 +273,7 @@ const collect = async <T>(
     const item = read(message)
     if (item !== undefined) found.push(item)
   }
-  await dump(openNetfilter, request, onMessage, signal, { restart })
+  await dump(openNetfilter, request, onMessage, signal, { restart, generationOf: readGenerationBits })
   return found
 }
 
