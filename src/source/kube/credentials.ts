@@ -86,16 +86,18 @@ const connect = async (
   signal: AbortSignal,
 ): Promise<Connection> => {
   const op = `connect to ${access.cluster.server}`
-  const server = serverUrl(access.cluster.server)
+  const server = serverUrl(access)
   const authorized = await authorize(access, signal)
   const tls = await tlsOptions(access, op, signal)
   const agent = authorized.agent ?? agents.get(server, { ...tls, ...authorized.tls })
   return { server, agent, headers: authorized.headers }
 }
 
-/** Throws ApiError 'unreadableKubeconfig'. A bare `host:port` means https, and http is allowed: a local proxy speaks it. */
-const serverUrl = (text: string): URL => {
-  const full = text.includes('://') ? text : `https://${text}`
+/** Throws ApiError 'unreadableKubeconfig'. A bare `host:port` means https when there is anything to verify (client-go too). */
+const serverUrl = ({ cluster, user }: KubeAccess): URL => {
+  const text = cluster.server
+  const hasTls = cluster.caData || cluster.caFile || cluster.skipTLSVerify || user.certData || user.certFile
+  const full = text.includes('://') ? text : `${hasTls ? 'https' : 'http'}://${text}`
   const url = URL.canParse(full) ? new URL(full) : undefined
   if (url?.protocol !== 'https:' && url?.protocol !== 'http:')
     throw new ApiError('unreadableKubeconfig', 'load kubeconfig', `"${text}" is no URL of an API server`)

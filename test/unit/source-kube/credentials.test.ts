@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect as connectTcp } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -144,6 +145,19 @@ describe('in a pod', () => {
     expect(kept.map(({ code }) => code)).toEqual(['noCredentials'])
   })
 
+  it('trusts a replaced CA after a minute', async () => {
+    const server = await serveTls()
+    const dir = folder()
+    dir.write(`${secrets}/token`, 'first')
+    dir.write(`${secrets}/ca.crt`, makeCertificates().ca)
+    let now = 0
+    const client = connect(pod(dir, server), { ...systemClock, now: () => now })
+    expect(await failure(ask(client))).toMatchObject({ code: 'network' })
+    dir.write(`${secrets}/ca.crt`, certificates.ca)
+    now = 61_000
+    await ask(client)
+  })
+
   it('says so when this is no pod', async () => {
     const client = connect({ kubeconfig: undefined, master: undefined, env: {} })
     expect(await failure(ask(client))).toMatchObject({ code: 'notInCluster' })
@@ -225,7 +239,8 @@ describe('with a kubeconfig', () => {
     const file = dir.write('config', kubeconfig({ server: 'https://192.0.2.1:6443' }, { token: 'mine' }))
     await ask(connect(at(file, server.url)))
     await ask(connect({ kubeconfig: undefined, master: server.url }))
-    expect(server.seen.map(({ authorization }) => authorization)).toEqual(['Bearer mine', undefined])
+    await ask(connect({ kubeconfig: undefined, master: new URL(server.url).host }))
+    expect(server.seen.map(({ authorization }) => authorization)).toEqual(['Bearer mine', undefined, undefined])
   })
 
   it('reads the whole kubeconfig again after a 401', async () => {
@@ -270,6 +285,11 @@ describe('with a kubeconfig', () => {
     await ask(client)
     server.setToken('plugin-2')
     await ask(client)
+    expect(JSON.parse(readFileSync(trace, 'utf8'))).toEqual({
+      apiVersion: exec.apiVersion,
+      kind: 'ExecCredential',
+      spec: { interactive: false, cluster: { server: server.url, 'insecure-skip-tls-verify': false } },
+    })
     expect(server.seen.map(({ authorization }) => authorization)).toEqual([
       'Bearer plugin-1',
       'Bearer plugin-1',
