@@ -68,6 +68,8 @@ export interface Backend<P extends { readonly summary: PlanSummary } = { readonl
   /** `observed` is needed for a full change, and ignored for a delta. */
   plan(change: Change, observed?: Observed): P
   apply(plan: P, signal: AbortSignal): Promise<void>
+  /** Elements, rules or virtual servers as last applied, by table, set or map name. */
+  counts(): ReadonlyMap<string, number>
   /** Removes what nothing of ours uses any more; the number of objects. Called a while after an apply, never during one. */
   tidy(signal: AbortSignal): Promise<number>
   /** True only when nobody else can have written to what is ours since the last apply. Cheap: no listing. */

@@ -71,14 +71,17 @@ export class SyncLoop {
     this.#request()
   }
 
-  /** Runs until `signal` fires; a commit in flight is finished first. Never throws for what a sync does. */
-  async run(signal: AbortSignal): Promise<void> {
+  /**
+   * Runs until `stop` fires; a sync in flight is finished first, unless `signal` fires too. Never throws for what a sync
+   * does.
+   */
+  async run(stop: AbortSignal, signal: AbortSignal): Promise<void> {
     const { families, observer, clock } = this.#options
     for (const { family } of families) observer.loopStarted({ family, at: clock.now() })
     this.#requested = true
-    while (!signal.aborted) {
-      await this.#waitForWork(signal)
-      if (signal.aborted) return
+    while (!stop.aborted) {
+      await this.#waitForWork(stop)
+      if (stop.aborted) return
       await this.#verifyIfDue(signal)
       if (this.#requested && this.#pacing.delay(clock.monotonic()) === 0) await this.syncOnce(signal)
       await this.#tidyIfDue(signal)
@@ -170,6 +173,8 @@ export class SyncLoop {
     if (this.#tidyAt === undefined || clock.monotonic() < this.#tidyAt || this.#requested) return
     this.#tidyAt = undefined
     for (const { family, backend } of families) {
+      // Here and not after each apply: nobody reads gauges by the microsecond.
+      observer.elements({ family, counts: backend.counts() })
       try {
         await backend.tidy(signal)
       } catch (error) {
@@ -187,7 +192,7 @@ export class SyncLoop {
     wake?.()
   }
 
-  async #waitForWork(signal: AbortSignal): Promise<void> {
+  async #waitForWork(stop: AbortSignal): Promise<void> {
     const { clock } = this.#options
     const now = clock.monotonic()
     const delay = this.#pacing.delay(now)
@@ -201,10 +206,10 @@ export class SyncLoop {
       this.#wake = delay > 0 ? undefined : resolve
     })
     const asleep = clock.sleep(Math.max(0, Math.min(...due)), sleeping.signal)
-    const stop = (): void => sleeping.abort()
-    signal.addEventListener('abort', stop, { once: true })
+    const wakeUp = (): void => sleeping.abort()
+    stop.addEventListener('abort', wakeUp, { once: true })
     await Promise.race([woken, asleep])
-    signal.removeEventListener('abort', stop)
+    stop.removeEventListener('abort', wakeUp)
     this.#wake = undefined
     sleeping.abort()
   }

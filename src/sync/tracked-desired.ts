@@ -31,7 +31,7 @@ export class TrackedDesired implements DesiredSource {
   host(family: Family): HostState {
     const { tracker, settings, interfaceAddresses } = this.#options
     const facts = {
-      node: tracker.node(),
+      node: tracker.lastNode(),
       interfaceAddresses: interfaceAddresses(),
       serviceCidrs: tracker.serviceCidrs(),
     }
@@ -56,7 +56,7 @@ export class TrackedDesired implements DesiredSource {
 
   #context(family: Family): DesiredContext {
     const { tracker, settings, nodeName, supportedSchedulers } = this.#options
-    const node = tracker.node()
+    const node = tracker.lastNode()
     return {
       family,
       nodeName,

@@ -8,7 +8,7 @@ import type { WriteGuard } from './guard.ts'
 import { type ObservedTable, observeTable } from './observe.ts'
 import { type Belief, type NftPlan, planChange } from './plan.ts'
 import { probeNft } from './probe.ts'
-import { nftFamily, tableName } from './schema.ts'
+import { nftFamily, type SetName, tableName } from './schema.ts'
 import { nftSchedulers } from './slots.ts'
 import { renderTable } from './text.ts'
 
@@ -27,6 +27,7 @@ export class NftablesBackend implements Backend<NftPlan> {
   readonly family: Family
   readonly #client: NftClient
   readonly #guard: WriteGuard
+  readonly #counts = new Map<SetName, number>()
   #belief: Belief | undefined
 
   constructor(family: Family, client: NftClient, guard: WriteGuard) {
@@ -54,6 +55,8 @@ export class NftablesBackend implements Backend<NftPlan> {
     if (batch.messages > 0) await this.#commit(batch, signal)
     const ledger = plan.outcome.kind === 'replace' ? plan.outcome.ledger : this.#belief?.ledger
     if (ledger === undefined) throw new RangeError('a delta was applied before any full change')
+    if (plan.outcome.kind === 'replace') this.#counts.clear()
+    for (const [set, count] of plan.counts) this.#counts.set(set, (this.#counts.get(set) ?? 0) + count)
     if (plan.outcome.kind === 'absorb') ledger.absorb(plan.outcome.delta)
     this.#belief = { host: plan.host, ledger }
   }
@@ -69,6 +72,10 @@ export class NftablesBackend implements Backend<NftPlan> {
     await this.#commit(batch, signal)
     for (const name of unused) ledger.forgetChain(name)
     return unused.length
+  }
+
+  counts(): ReadonlyMap<string, number> {
+    return this.#counts
   }
 
   untouched(signal: AbortSignal): Promise<boolean> {

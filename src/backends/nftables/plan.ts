@@ -19,6 +19,8 @@ export interface NftPlan {
   readonly script: string | undefined
   readonly batch: Batch
   readonly host: HostState
+  /** Elements by set: all of them after a full plan, the difference otherwise. */
+  readonly counts: ReadonlyMap<SetName, number>
   /** How the ledger follows when the batch is in: a fresh one after a full plan, a change of it otherwise. */
   readonly outcome:
     | { readonly kind: 'replace'; readonly ledger: Ledger }
@@ -82,8 +84,16 @@ const planDelta = (
     script: structure ? structureScript(host, [layoutMarker(oldHost)]) : undefined,
     batch,
     host,
+    counts: countBySet(diff),
     outcome: { kind: 'absorb', delta },
   }
+}
+
+const countBySet = ({ removed, added }: ElementDiff): ReadonlyMap<SetName, number> => {
+  const counts = new Map<SetName, number>()
+  for (const { set } of added) counts.set(set, (counts.get(set) ?? 0) + 1)
+  for (const { set } of removed) counts.set(set, (counts.get(set) ?? 0) - 1)
+  return counts
 }
 
 /** A shared element appears with its first user and goes with its last. */
@@ -109,8 +119,10 @@ const planFull = (
   const delta = new LedgerDelta()
   const batch = newBatch(host)
   const diff: ElementDiff = { removed: [], added: [] }
+  const counts = new Map<SetName, number>()
   let streamed = 0
   const want = (element: Element): void => {
+    counts.set(element.set, (counts.get(element.set) ?? 0) + 1)
     if (present === undefined) {
       // On an empty table the bulk goes straight into the batch: no list of all elements is ever held.
       if (element.set !== 'endpoints') diff.added.push(element)
@@ -162,6 +174,7 @@ const planFull = (
     script: structure ? `${reset}${structureScript(host, markers)}` : undefined,
     batch,
     host,
+    counts,
     outcome: { kind: 'replace', ledger },
   }
 }

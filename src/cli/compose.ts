@@ -1,0 +1,85 @@
+import type { Logger } from 'pino'
+import type { Backend } from '../backends/backend.ts'
+import type { Config } from '../config/config.ts'
+import type { Family, IP } from '../model/ip.ts'
+import type { Clock } from '../sync/clock.ts'
+import type { DriftReason, SyncObserver } from '../sync/events.ts'
+import { FamilySync } from '../sync/family.ts'
+import { SyncLoop } from '../sync/loop.ts'
+import { SchedulerReports, ServiceFacts } from '../sync/service-facts.ts'
+import { TrackedDesired } from '../sync/tracked-desired.ts'
+import { TrackingSink } from '../sync/tracking-sink.ts'
+import { Tracker } from '../track/tracker.ts'
+import { FatalError } from './fatal.ts'
+import { hostSettings, nodeNameOf } from './settings.ts'
+
+export interface ProxyOptions {
+  readonly config: Config
+  readonly backends: readonly Backend[]
+  readonly observer: SyncObserver
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Every family has been written once: what others left can go. Called once. */
+  readonly firstWritten: () => void
+}
+
+/** The parts between the sources and the kernel, wired up. */
+export interface NodeProxy {
+  readonly tracker: Tracker
+  readonly desired: TrackedDesired
+  readonly sink: TrackingSink
+  readonly loop: SyncLoop
+  /** All addresses of the node's interfaces, as they are now. */
+  setAddresses(addresses: readonly IP[]): void
+  distrust(family: Family, reason: DriftReason): void
+}
+
+/** @throws FatalError when there is no family to serve */
+export const composeProxy = ({ config, backends, observer, clock, firstWritten }: ProxyOptions): NodeProxy => {
+  const supportedSchedulers = backends[0]?.capabilities.schedulers
+  if (supportedSchedulers === undefined) throw new FatalError('neither IPv4 nor IPv6 can be served')
+  const tracker = new Tracker({ startedAt: clock.now() })
+  let addresses: readonly IP[] = []
+  const desired = new TrackedDesired({
+    tracker,
+    settings: hostSettings(config),
+    nodeName: nodeNameOf(config),
+    supportedSchedulers,
+    interfaceAddresses: () => addresses,
+  })
+  const families = backends.map((backend) => new FamilySync(backend, desired, clock))
+  const facts = families.map((sync) => new ServiceFacts(sync, desired, observer))
+  const reports = new SchedulerReports(supportedSchedulers, config.mode, (problem) =>
+    observer.problem({ problem, source: 'backend' }),
+  )
+  let written = false
+  const loop = new SyncLoop({
+    tracker,
+    families,
+    observer,
+    clock,
+    syncPeriodMs: config.syncPeriodMs,
+    // Unless the user asked for a pause between syncs, there is none.
+    minSyncPeriodMs: config.minSyncPeriodExplicit ? config.minSyncPeriodMs : 0,
+    random: Math.random,
+    afterSync: (changed) => {
+      for (const fact of facts) fact.update(changed)
+      for (const key of changed ?? desired.keys()) reports.check(key, tracker)
+      if (written || families.some((sync) => sync.needsFull)) return
+      written = true
+      firstWritten()
+    },
+  })
+  const sink = new TrackingSink({ tracker, observer, changed: () => loop.notify() })
+  return {
+    tracker,
+    desired,
+    sink,
+    loop,
+    setAddresses: (list) => {
+      addresses = list
+      loop.hostChanged()
+    },
+    distrust: (family, reason) => loop.distrust(family, reason),
+  }
+}
