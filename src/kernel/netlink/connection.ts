@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import {
   NLM_F_ACK,
   NLM_F_ACK_TLVS,
@@ -116,22 +116,22 @@ export class Connection {
 export interface DumpOptions {
   /**
    * Called before the dump starts over because something changed while it ran: forget what came so far. Without it
-   * such a change throws `interrupted` at once; with it, after five attempts.
+   * such a change throws `interrupted` at once; with it, after ten attempts within two seconds or so.
    */
   readonly restart?: () => void
-  /**
-   * For subsystems that do not set NLM_F_DUMP_INTR: a number that every message of one consistent dump has in common.
-   */
+  /** Where NLM_F_DUMP_INTR is not set: a number that every message of one consistent dump has in common. */
   readonly generationOf?: (message: MessageReader) => number
 }
 
-const attempts = 5
+/** Milliseconds to wait before each further attempt. */
+const pauses = [5, 10, 20, 40, 80, 160, 320, 640, 640]
 /** Milliseconds of decoding after which other work of the process gets its turn. */
 const slice = 4
 
 /**
  * Reads a whole dump over a socket of its own, because a socket can run only one at a time and may be left in the
- * middle. `onMessage` gets a view that is valid during the call.
+ * middle. `onMessage` gets a view that is valid during the call; it throws `interrupted` when it finds that the dump is
+ * not consistent.
  */
 export const dump = async (
   open: () => Transport,
@@ -140,28 +140,35 @@ export const dump = async (
   signal: AbortSignal,
   { restart, generationOf }: DumpOptions = {},
 ): Promise<void> => {
-  for (let attempt = 1; ; attempt++) {
+  for (let attempt = 0; ; attempt++) {
     signal.throwIfAborted()
     const transport = open()
+    let inconsistency: KernelError
     try {
-      if (await dumpOnce(transport, request, onMessage, signal, generationOf)) return
+      await dumpOnce(transport, request, onMessage, signal, generationOf)
+      return
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.code !== 'interrupted') throw error
+      inconsistency = error
     } finally {
       transport.close()
     }
-    if (restart === undefined || attempt === attempts)
-      throw new KernelError({ code: 'interrupted', op: request.op, detail: 'changed while it was read' })
+    const pause = pauses[attempt]
+    if (restart === undefined || pause === undefined) throw inconsistency
+    await sleep(pause, undefined, { signal })
     restart()
   }
 }
 
-/** False when the kernel says that the dump is not consistent. */
 const dumpOnce = async (
   transport: Transport,
   request: Request,
   onMessage: (message: MessageReader) => void,
   signal: AbortSignal,
   generationOf: ((message: MessageReader) => number) | undefined,
-): Promise<boolean> => {
+): Promise<void> => {
+  const changed = (): KernelError =>
+    new KernelError({ code: 'interrupted', op: request.op, detail: 'changed while it was read' })
   let generation: number | undefined
   transport.send(encode(request, NLM_F_DUMP, 1))
   let turn = performance.now()
@@ -170,19 +177,19 @@ const dumpOnce = async (
     if (datagram === undefined) throw new KernelError({ code: 'io', op: request.op, detail: 'dump has no end' })
     const messages = new MessageReader(datagram)
     while (messages.next()) {
-      if ((messages.flags & NLM_F_DUMP_INTR) !== 0) return false
+      if ((messages.flags & NLM_F_DUMP_INTR) !== 0) throw changed()
       if (messages.type === NLMSG_DONE || messages.type === NLMSG_ERROR) {
         const { errno, detail, offset } =
           messages.type === NLMSG_ERROR
             ? readAcknowledgement(messages)
             : { errno: 0 - messages.s32host(0), detail: undefined, offset: undefined }
         if (errno !== 0) throw KernelError.ofErrno(request.op, errno, { detail, offset })
-        return true
+        return
       }
       if (messages.type === NLMSG_NOOP) continue
       const current = generationOf?.(messages)
       generation ??= current
-      if (current !== generation) return false
+      if (current !== generation) throw changed()
       onMessage(messages)
     }
     if (performance.now() - turn > slice) {

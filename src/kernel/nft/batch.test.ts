@@ -236,6 +236,9 @@ describe('tags', () => {
 
   test('are withheld when the message holds several and nothing tells which', () => {
     expect(filled().tagOf(3)).toBeUndefined()
+    // The kernel points at the name of the set.
+    expect(filled().tagOf(3, 28)).toBeUndefined()
+    expect(filled().tagOf(2, 28)).toBe('chains')
   })
 
   test('unknown sequence numbers have none', () => {

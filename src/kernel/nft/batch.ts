@@ -6,8 +6,9 @@ import {
   NLM_F_APPEND,
   NLM_F_CREATE,
   NLM_F_REQUEST,
+  NLMSG_HDRLEN,
 } from '../netlink/constants.ts'
-import { align4, littleEndian, Writer } from '../netlink/wire.ts'
+import { align4, littleEndian, Reader, Writer } from '../netlink/wire.ts'
 import { writeComment } from './comment.ts'
 import {
   familyNumber,
@@ -48,6 +49,7 @@ import {
 } from './constants.ts'
 import type { Expr } from './expr.ts'
 import { writeExpressions } from './expr-encode.ts'
+import { Marks } from './marks.ts'
 import { type Verdict, writeVerdict } from './verdict.ts'
 
 const create = NLM_F_REQUEST | NLM_F_CREATE
@@ -81,8 +83,7 @@ export class Batch {
   #list = none
   #element = none
 
-  readonly #markOffsets: number[] = []
-  readonly #markTags: unknown[] = []
+  readonly #marks = new Marks()
 
   constructor(family: TableFamily, table: string) {
     this.family = family
@@ -113,9 +114,7 @@ export class Batch {
   /** What follows belongs to `tag`: an error about it carries the tag. */
   mark(tag: unknown): void {
     if (this.#element !== none) throw misuse('an element is still open')
-    if (this.#markTags.length > 0 && this.#markTags[this.#markTags.length - 1] === tag) return
-    this.#markOffsets.push(this.#writer.length)
-    this.#markTags.push(tag)
+    this.#marks.add(this.#writer.length, tag)
   }
 
   addTable(comment?: string): void {
@@ -256,28 +255,25 @@ export class Batch {
   }
 
   /**
-   * The tag of the message with this sequence number, or of what lies `offset` bytes in. Undefined when the message
-   * holds parts with several tags and there is no offset to tell them apart.
+   * The tag of the message with this sequence number, or of the element that lies `offset` bytes in. Undefined when the
+   * message holds elements with several tags and nothing tells which one is meant.
    */
   tagOf(sequence: number, offset?: number): unknown {
     const start = this.#startOf(sequence)
     if (start === undefined) return undefined
-    const end = start + this.#writer.view.getUint32(start, littleEndian)
-    const first = this.#markBefore(start)
-    if (offset !== undefined) return this.#markTags[this.#markBefore(start + offset)]
-    return first === this.#markBefore(end - 1) ? this.#markTags[first] : undefined
+    if (offset !== undefined && start + offset >= this.#firstElement(start)) return this.#marks.at(start + offset)
+    return this.#marks.across(start, start + this.#writer.view.getUint32(start, littleEndian))
   }
 
-  /** Index of the last mark at or before a byte; -1 if there is none. */
-  #markBefore(at: number): number {
-    let low = 0
-    let high = this.#markOffsets.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#markOffsets[middle] ?? 0) <= at) low = middle + 1
-      else high = middle
-    }
-    return low - 1
+  /** Where the first element of a message begins; at its end if it has none. */
+  #firstElement(message: number): number {
+    const { bytes, view } = this.#writer
+    const end = message + view.getUint32(message, littleEndian)
+    const type = view.getUint16(message + 4, littleEndian)
+    if (type !== NFT_MSG_NEWSETELEM && type !== NFT_MSG_DELSETELEM) return end
+    const attributes = new Reader(bytes, message + NLMSG_HDRLEN + NFGENMSG_LEN, end)
+    while (attributes.next()) if (attributes.type === NFTA_SET_ELEM_LIST_ELEMENTS) return attributes.start
+    return end
   }
 
   /** Messages are numbered from 1 (BATCH_BEGIN) in the order of their bytes. */

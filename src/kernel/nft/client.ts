@@ -5,10 +5,13 @@ import type { ChainInfo, RuleInfo, SetInfo, TableInfo, TableRef } from './object
 
 export interface DumpElementsOptions {
   /**
-   * The set changed while it was read: forget the elements so far, they come again. Without it the dump throws
-   * `interrupted`; with it, after five attempts.
+   * The set changed while it was read, or the kernel was moving it: forget the elements so far, they come again. Without
+   * it the dump throws `interrupted`; with it, after ten attempts within two seconds or so. Give one right after a large
+   * commit.
    */
   readonly restart?: () => void
+  /** For sets that packets change: elements may then be missing or come twice. Default false. */
+  readonly inexact?: boolean
 }
 
 /** nf_tables as weir needs it. Every method throws {@link KernelError}. */

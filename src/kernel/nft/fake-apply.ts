@@ -28,7 +28,7 @@ import {
   NFTA_TABLE_USERDATA,
 } from './constants.ts'
 import { readFamily, readName } from './decode.ts'
-import { readData, readElements } from './element.ts'
+import { type OnElement, readData, readElements } from './element.ts'
 import {
   type FakeChain,
   type FakeElement,
@@ -40,12 +40,15 @@ import {
 } from './fake-state.ts'
 import { type Verdict, verdictCode } from './verdict.ts'
 
-/** The kernel's answer to one message. `offset` is not modelled. */
+/** The kernel's answer to one message. `offset`: somewhere in the element that it is about, from the message's header. */
 export class Refused extends Error {
   readonly errno: number
-  constructor(errno: number) {
+  readonly offset: number | undefined
+
+  constructor(errno: number, offset?: number) {
     super(`refused with errno ${errno}`)
     this.errno = errno
+    this.offset = offset
   }
 }
 
@@ -139,7 +142,7 @@ const newChain = (state: FakeState, message: MessageReader): void => {
 const deleteChain = (state: FakeState, message: MessageReader): void => {
   const table = tableOf(state, message, NFTA_CHAIN_TABLE)
   const { name } = chainOf(table, message, NFTA_CHAIN_NAME)
-  if (referencesTo(table, name) > 0) throw new Refused(EBUSY)
+  if (referencesTo(table, name, false) > 0) throw new Refused(EBUSY)
   state.remove(table.chains, name)
 }
 
@@ -198,10 +201,22 @@ const setOf = (table: FakeTable, message: MessageReader): FakeSet => {
   return set
 }
 
+/** Calls `onElement` for every element; a refusal says which one it was about. */
+const eachElement = (message: MessageReader, onElement: OnElement): void => {
+  readElements(message, (key, ...rest) => {
+    try {
+      onElement(key, ...rest)
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+      throw new Refused(error.errno, key.byteOffset - message.bytes.byteOffset - message.at)
+    }
+  })
+}
+
 const newElements = (state: FakeState, message: MessageReader): void => {
   const table = tableOf(state, message, NFTA_SET_ELEM_LIST_TABLE)
   const set = setOf(table, message)
-  readElements(message, (key, keyEnd, data, comment, flags, timeout) => {
+  eachElement(message, (key, keyEnd, data, comment, flags, timeout) => {
     checkElement(table, set, key, data)
     if (timeout !== undefined && (set.flags & NFT_SET_TIMEOUT) === 0) throw new Refused(EINVAL)
     const id = elementId(key, keyEnd, flags)
@@ -236,7 +251,7 @@ const deleteElements = (state: FakeState, message: MessageReader): void => {
     for (const id of [...set.elements.keys()]) state.remove(set.elements, id)
     return
   }
-  readElements(message, (key, keyEnd, _data, _comment, flags) => {
+  eachElement(message, (key, keyEnd, _data, _comment, flags) => {
     if (key.length !== set.keyLength) throw new Refused(EINVAL)
     const id = elementId(key, keyEnd, flags)
     if (!set.elements.has(id)) throw new Refused(ENOENT)

@@ -100,11 +100,12 @@ export class FakeState {
 
 export const tableKey = (family: TableFamily, name: string): string => `${family} ${name}`
 
-/** How many rules and elements of other places point to a chain; the chain's own rules do not count. */
-export const referencesTo = (table: FakeTable, chain: string): number => {
+/** How many rules and elements point to a chain; rules of the chain itself count if `own`. */
+export const referencesTo = (table: FakeTable, chain: string, own: boolean): number => {
   let count = 0
-  for (const other of table.chains.values()) {
-    for (const rule of other.rules) if (other.name !== chain) count += rule.chains.filter((c) => c === chain).length
+  for (const { name, rules } of table.chains.values()) {
+    if (name === chain && !own) continue
+    for (const rule of rules) count += rule.chains.filter((target) => target === chain).length
   }
   for (const set of table.sets.values()) {
     if (set.data.kind !== 'verdict') continue

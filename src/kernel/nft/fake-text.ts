@@ -138,7 +138,7 @@ const remove = (state: FakeState, words: readonly string[], statement: string, l
   if (what === 'chain') {
     if (!table.chains.has(name) && lenient) return
     chainOf(table, name)
-    if (referencesTo(table, name) > 0) throw busy(`chain ${name}`)
+    if (referencesTo(table, name, false) > 0) throw busy(`chain ${name}`)
     state.remove(table.chains, name)
     return
   }

@@ -75,7 +75,7 @@ export class FakeNft implements NftClient {
       comment,
       handle,
       base,
-      use: rules.length + referencesTo(found, name),
+      use: rules.length + referencesTo(found, name, true),
     }))
   }
 
@@ -137,7 +137,7 @@ export class FakeNft implements NftClient {
 
   /** Goes on after a refusal, as the kernel does, and reports the first. */
   #applyAll(batch: Batch, bytes: Uint8Array): KernelError | undefined {
-    let refused: { readonly errno: number; readonly sequence: number } | undefined
+    let refused: { readonly error: Refused; readonly sequence: number } | undefined
     const messages = new MessageReader(bytes)
     let last = 0
     while (messages.next()) {
@@ -149,13 +149,16 @@ export class FakeNft implements NftClient {
         applyMessage(this.#state, messages)
       } catch (error) {
         if (!(error instanceof Refused)) throw error
-        refused ??= { errno: error.errno, sequence: messages.sequence }
+        refused ??= { error, sequence: messages.sequence }
       }
     }
     if (last !== NFNL_MSG_BATCH_END) throw malformed('a batch without BATCH_END')
     if (refused === undefined) return undefined
-    const { errno, sequence } = refused
-    return KernelError.ofErrno(`commit to ${batch.family} ${batch.table}`, errno, { tag: batch.tagOf(sequence) })
+    const { error, sequence } = refused
+    return KernelError.ofErrno(`commit to ${batch.family} ${batch.table}`, error.errno, {
+      offset: error.offset,
+      tag: batch.tagOf(sequence, error.offset),
+    })
   }
 
   #table(table: TableRef, op: string): FakeTable {

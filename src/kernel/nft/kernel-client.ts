@@ -26,6 +26,7 @@ import { type OnElement, readElements } from './element.ts'
 import { type NftProgram, nftVersion, runNft } from './nft-text.ts'
 import type { ChainInfo, RuleInfo, SetInfo, TableInfo, TableRef } from './objects.ts'
 import { OwnWriters } from './own-writers.ts'
+import { RepeatCheck } from './repeats.ts'
 
 export interface NftClientOptions {
   /** Name or path of the nft program; only `runText` and `version` need it. */
@@ -145,7 +146,7 @@ class KernelNftClient implements NftClient {
     set: string,
     onElement: OnElement,
     signal: AbortSignal,
-    options: DumpElementsOptions = {},
+    { restart, inexact = false }: DumpElementsOptions = {},
   ): Promise<void> {
     const body = (writer: Writer): void => {
       header(table.family)(writer)
@@ -153,9 +154,15 @@ class KernelNftClient implements NftClient {
       writer.string(NFTA_SET_ELEM_LIST_SET, set)
     }
     const request: Request = { op: `list elements of ${nameOf(table)} ${set}`, type: NFT_MSG_GETSETELEM, body }
-    await dump(openNetfilter, request, (message) => readElements(message, onElement), signal, {
-      ...options,
+    const check = new RepeatCheck(request.op)
+    const visit = inexact ? onElement : check.around(onElement)
+    const again = (): void => {
+      check.reset()
+      restart?.()
+    }
+    await dump(openNetfilter, request, (message) => readElements(message, visit), signal, {
       generationOf: readGenerationBits,
+      ...(restart === undefined ? {} : { restart: again }),
     })
   }
 

@@ -34,9 +34,10 @@ export interface NftMonitorOptions {
   readonly report: (event: NftEvent) => void
   /** How often the socket is read. Default 50. */
   readonly intervalMs?: number
+  /** Bytes of events that may wait. Default 16 MiB: some 100,000 elements. */
+  readonly receiveBuffer?: number
 }
 
-const receiveBuffer = 16 * 1024 * 1024
 /** NFTA_*_TABLE, and NFTA_TABLE_NAME: the same number in every kind of nf_tables object. */
 const tableAttribute = 1
 
@@ -55,7 +56,7 @@ class KernelNftMonitor implements NftMonitor {
   #pausedGeneration = 0
   #pausedCommits = 0
 
-  constructor({ writers, report, intervalMs = 50 }: NftMonitorOptions) {
+  constructor({ writers, report, intervalMs = 50, receiveBuffer = 16 * 1024 * 1024 }: NftMonitorOptions) {
     this.#transport = openTransport({ protocol: protocols.netfilter, groups: [NFNLGRP_NFTABLES], receiveBuffer })
     this.#questions = new Connection(openTransport({ protocol: protocols.netfilter }))
     this.#writers = writers
@@ -83,20 +84,28 @@ class KernelNftMonitor implements NftMonitor {
   }
 
   poll(): void {
-    for (;;) {
-      let datagram: Uint8Array | undefined
-      try {
-        datagram = this.#transport.receive()
+    try {
+      for (;;) {
+        const datagram = this.#transport.receive()
         if (datagram === undefined) return
         const messages = new MessageReader(datagram)
         while (messages.next()) this.#onMessage(messages)
-      } catch (error) {
-        if (!(error instanceof KernelError)) throw error
-        this.#tables.clear()
-        this.#report({ kind: 'overflow' })
-        // A lost datagram leaves the socket usable; anything else would repeat for ever.
-        if (error.code !== 'overflow' && error.code !== 'malformed') return
       }
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error
+      this.#discard()
+      this.#report({ kind: 'overflow' })
+    }
+  }
+
+  /** Events from before a loss say nothing that `overflow` does not. */
+  #discard(): void {
+    this.#tables.clear()
+    try {
+      while (this.#transport.receive() !== undefined);
+    } catch (error) {
+      // Lost again meanwhile: the same news. Whatever is left is read at the next tick.
+      if (!(error instanceof KernelError)) throw error
     }
   }
 
