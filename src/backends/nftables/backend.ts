@@ -4,6 +4,8 @@ import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { Family } from '../../model/ip.ts'
 import type { Backend, Capabilities, Change, Observed, Support } from '../backend.ts'
+import { type AffinitySweep, sweepAffinity } from './affinity.ts'
+import { recorderName } from './class.ts'
 import type { WriteGuard } from './guard.ts'
 import { type ObservedTable, observeTable } from './observe.ts'
 import { type Belief, type NftPlan, planChange } from './plan.ts'
@@ -28,6 +30,8 @@ export class NftablesBackend implements Backend<NftPlan> {
   readonly #client: NftClient
   readonly #guard: WriteGuard
   readonly #counts = new Map<SetName, number>()
+  /** Frontends whose remembered clients tidy looks at again, and with whom they may be remembered. */
+  readonly #again = new Map<string, ReadonlySet<string>>()
   #belief: Belief | undefined
 
   constructor(family: Family, client: NftClient, guard: WriteGuard) {
@@ -59,16 +63,42 @@ export class NftablesBackend implements Backend<NftPlan> {
     for (const [set, count] of plan.counts) this.#counts.set(set, (this.#counts.get(set) ?? 0) + count)
     if (plan.outcome.kind === 'absorb') ledger.absorb(plan.outcome.delta)
     this.#belief = { host: plan.host, ledger }
+    await this.#forgetClients(plan, signal)
   }
 
-  /** Deletes class chains that nothing points to any more. Old kernels let go of a chain some time after its last element. */
+  async #forgetClients({ sweep, allowed }: NftPlan, signal: AbortSignal): Promise<void> {
+    for (const [frontend, targets] of allowed) if (this.#again.has(frontend)) this.#again.set(frontend, targets)
+    if (sweep === undefined) return
+    // Once more later: a packet that was translated before the commit may write its entry after this.
+    if (!sweep.exhaustive) for (const [frontend, targets] of sweep.frontends) this.#again.set(frontend, targets)
+    await this.#sweep(sweep, signal)
+  }
+
+  #sweep(sweep: AffinitySweep, signal: AbortSignal): Promise<number> {
+    return sweepAffinity(this.#client, this.family, sweep, (batch) => this.#commit(batch, signal), signal)
+  }
+
+  /**
+   * Deletes class chains that nothing points to any more (old kernels let go of a chain some time after its last
+   * element), and what was remembered of endpoints that were leaving.
+   */
   async tidy(signal: AbortSignal): Promise<number> {
+    let swept = 0
+    if (this.#again.size > 0) {
+      swept = await this.#sweep({ frontends: this.#again, exhaustive: false }, signal)
+      this.#again.clear()
+    }
+    return swept + (await this.#deleteUnusedChains(signal))
+  }
+
+  async #deleteUnusedChains(signal: AbortSignal): Promise<number> {
     const ledger = this.#belief?.ledger
     const unused = ledger?.unusedChains() ?? []
     if (ledger === undefined || unused.length === 0) return 0
     const batch = new Batch(nftFamily(this.family), tableName)
     for (const name of unused) batch.flushChain(name)
-    for (const name of unused) batch.deleteChain(name)
+    // The fixed rules jump to the recorder: it stays, empty.
+    for (const name of unused) if (name !== recorderName) batch.deleteChain(name)
     await this.#commit(batch, signal)
     for (const name of unused) ledger.forgetChain(name)
     return unused.length

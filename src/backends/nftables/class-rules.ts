@@ -1,6 +1,7 @@
 import {
   bitwise,
   cmp,
+  ct,
   dnat,
   dynset,
   type Expr,
@@ -15,12 +16,12 @@ import {
   loadSaddr,
   loadSport,
   mapTo,
-  member,
   meta,
   metaSet,
   numgen,
   RTN_LOCAL,
   register,
+  vmap,
 } from '../../kernel/nft/expr.ts'
 import { assertNever } from '../../model/assert-never.ts'
 import { byteMask, cidrAddress, cidrBits } from '../../model/cidr.ts'
@@ -32,7 +33,7 @@ import { addressWord, podMatch, setMark } from './structure.ts'
 
 /** One rule of a class chain, twice: as nft's grammar has it, and as what goes to the kernel. */
 export interface ClassRule {
-  /** For `weir render`. A line that begins with # is what the grammar of nft 1.0 cannot say. */
+  /** For `weir render`. */
   readonly text: readonly string[]
   readonly exprs: readonly Expr[]
 }
@@ -40,11 +41,7 @@ export interface ClassRule {
 /** Fixed, so that every node and every restart sends a client to the same slot. */
 const hashSeed = 0x77656972
 
-/**
- * Where a rule keeps what, in four-byte register slots. The order is the point: client and virtual server make the key
- * of an affinity entry, the virtual server and a slot that of an endpoint, the virtual server and an endpoint that of
- * the set which says whether the endpoint still stands; each is contiguous.
- */
+/** Where a rule keeps what, in four-byte register slots: keys of maps lie in consecutive ones. */
 interface Slots {
   readonly client: number
   readonly server: number
@@ -90,14 +87,26 @@ const triesFor = ({ table, range }: PickClass): readonly Try[] => {
 }
 
 /** The rules of a class chain, in order. Pure: they follow from the class and the host's settings. */
-export const classRules = (chain: ChainClass, host: HostState): readonly ClassRule[] =>
-  chain.kind === 'pick' ? pickRules(chain, host) : splitRules(chain, host)
+export const classRules = (chain: ChainClass, host: HostState): readonly ClassRule[] => {
+  switch (chain.kind) {
+    case 'pick':
+      return pickRules(chain, host)
+    case 'split':
+      return splitRules(chain, host)
+    case 'record':
+      return [recordRule(host.family, chain.seconds)]
+    case 'recorder':
+      return recorderRules(host.family)
+    default:
+      return assertNever(chain, 'chain class')
+  }
+}
 
 const pickRules = (chain: PickClass, host: HostState): readonly ClassRule[] => {
   const { family } = host
   const before = chain.masquerade ? [markSource(host)] : []
   const picks = triesFor(chain).map((attempt) => pickRule(chain, family, attempt, before))
-  return chain.affinity === undefined ? picks : [stickyRule(chain, family, before, chain.affinity), ...picks]
+  return chain.sticky ? [stickyRule(family, before), ...picks] : picks
 }
 
 const splitRules = ({ cluster, local }: SplitClass, host: HostState): readonly ClassRule[] => {
@@ -170,11 +179,6 @@ const server = (chain: PickClass, family: Family): string =>
 
 const endpointsOf = ({ frontend }: PickClass): SetName => (frontend === 'nodeport' ? 'nodeport-endpoints' : 'endpoints')
 
-const validOf = ({ frontend, range }: PickClass): SetName => {
-  const scope = range === 'local' ? '-local' : ''
-  return frontend === 'nodeport' ? `nodeport-affinity${scope}-endpoints` : `affinity${scope}-endpoints`
-}
-
 /** Slots from which a key begins: a node port's leaves the destination address out. */
 const serverSlot = ({ frontend }: PickClass, slots: Slots): number =>
   frontend === 'nodeport' ? slots.protocol : slots.server
@@ -186,48 +190,80 @@ const loadConnection = (family: IPFamily, slots: Slots): readonly Expr[] => [
   loadDport(register(slots.port)),
 ]
 
-/** Follows a client's affinity entry and renews it, unless the endpoint is gone: then the next rule picks anew. */
-const stickyRule = (chain: PickClass, family: Family, before: readonly Statement[], seconds: number): ClassRule => {
+/** Sends a client where it went before. */
+const stickyRule = (family: Family, before: readonly Statement[]): ClassRule => {
   const slots = slotsOf(family)
   const ip = nftFamily(family)
-  const client = `${addressWord(family)} saddr . ${addressWord(family)} daddr . meta l4proto . th dport`
   return {
-    text: [
-      `# over netlink: renews the entry (${seconds} s), and only if its endpoint is in @${validOf(chain)}`,
-      `${head(before)}dnat to ${client} map @affinity`,
-    ],
+    text: [`${head(before)}dnat to ${ip} saddr . ${ip} daddr . meta l4proto . th dport map @affinity`],
     exprs: [
       ...before.flatMap(({ exprs }) => exprs),
       ...loadConnection(ip, slots),
       mapTo('affinity', register(slots.client), register(slots.target)),
-      member(validOf(chain), register(serverSlot(chain, slots))),
-      dynset('update', 'affinity', register(slots.client), register(slots.target), seconds * 1000),
       dnat(ip, register(slots.target), register(slots.targetPort)),
     ],
   }
 }
 
-/** Picks a slot and translates to the endpoint in it; with affinity, the client's entry is written on the way. */
+/** Picks a slot and translates to the endpoint in it. */
 const pickRule = (chain: PickClass, family: Family, attempt: Try, before: readonly Statement[]): ClassRule => {
   const slots = slotsOf(family)
-  const ip = nftFamily(family)
   const target = register(slots.target)
-  const key = register(serverSlot(chain, slots))
-  const picked = [...before.flatMap(({ exprs }) => exprs), ...pickExprs(chain.pick, family, slots, attempt)]
-  const translate = dnat(ip, target, register(slots.targetPort))
-  const text = `${head(before)}dnat to ${server(chain, family)} . ${pickText(chain.pick, family, attempt)} map @${endpointsOf(chain)}`
-  if (chain.affinity === undefined) {
-    return { text: [text], exprs: [...picked, mapTo(endpointsOf(chain), key, target), translate] }
-  }
   return {
-    text: [`# over netlink: writes the client's entry to @affinity (${chain.affinity} s)`, text],
+    text: [
+      `${head(before)}dnat to ${server(chain, family)} . ${pickText(chain.pick, family, attempt)} map @${endpointsOf(chain)}`,
+    ],
     exprs: [
-      ...picked,
-      mapTo(endpointsOf(chain), key, target),
-      // An update renews a live entry but keeps its endpoint: the stale one has to go first. The kernel asks for data here too.
-      dynset('delete', 'affinity', register(slots.client), target),
-      dynset('update', 'affinity', register(slots.client), target, chain.affinity * 1000),
-      translate,
+      ...before.flatMap(({ exprs }) => exprs),
+      ...pickExprs(chain.pick, family, slots, attempt),
+      mapTo(endpointsOf(chain), register(serverSlot(chain, slots)), target),
+      dnat(nftFamily(family), target, register(slots.targetPort)),
+    ],
+  }
+}
+
+/** The connection as the client made it, after translation: its destination is the virtual server. */
+const loadOriginal = (family: IPFamily, slots: Slots): readonly Expr[] => [
+  ct(family === 'ip' ? 'ip daddr' : 'ip6 daddr', register(slots.server), 'original'),
+  meta('l4proto', register(slots.protocol)),
+  ct('proto-dst', register(slots.port), 'original'),
+]
+
+/**
+ * The grammar of nft 1.0 takes no `ct original proto-dst` in a concatenation, though nft lists it: as text these rules
+ * are comments.
+ */
+const onlyListed = (rule: string): string => `# ${rule}`
+
+const recorderRules = (family: Family): readonly ClassRule[] => {
+  const slots = slotsOf(family)
+  const ip = nftFamily(family)
+  const original = loadOriginal(ip, slots)
+  return [
+    {
+      text: [onlyListed(`ct original ${ip} daddr . meta l4proto . ct original proto-dst vmap @sticky-services`)],
+      exprs: [...original, vmap('sticky-services', register(slots.server))],
+    },
+    {
+      text: [onlyListed('meta l4proto . ct original proto-dst vmap @sticky-nodeports')],
+      exprs: [...original.slice(1), vmap('sticky-nodeports', register(slots.protocol))],
+    },
+  ]
+}
+
+/** Runs behind the translation: the packet's destination is the endpoint by now. An entry that exists is renewed. */
+const recordRule = (family: Family, seconds: number): ClassRule => {
+  const slots = slotsOf(family)
+  const ip = nftFamily(family)
+  const key = `${ip} saddr . ct original ${ip} daddr . meta l4proto . ct original proto-dst`
+  return {
+    text: [onlyListed(`update @affinity { ${key} timeout ${seconds}s : ${ip} daddr . th dport }`)],
+    exprs: [
+      loadSaddr(ip, register(slots.client)),
+      ...loadOriginal(ip, slots),
+      loadDaddr(ip, register(slots.target)),
+      loadDport(register(slots.targetPort)),
+      dynset('update', 'affinity', register(slots.client), register(slots.target), seconds * 1000),
     ],
   }
 }

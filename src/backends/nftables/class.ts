@@ -58,8 +58,8 @@ export interface PickClass {
   readonly range: Range
   /** The endpoint sees the node as its client. */
   readonly masquerade: boolean
-  /** Seconds that a client keeps its endpoint. */
-  readonly affinity: number | undefined
+  /** A client goes where it went before, if that is remembered. */
+  readonly sticky: boolean
 }
 
 /** externalTrafficPolicy Local: pods and the node itself use the cluster's endpoints, everyone else the local ones. */
@@ -69,11 +69,27 @@ export interface SplitClass {
   readonly local: PickClass | undefined
 }
 
+/** Remembers which endpoint a connection was sent to, or renews that memory, for the client's next one. */
+export interface RecordClass {
+  readonly kind: 'record'
+  readonly seconds: number
+}
+
+/**
+ * Finds out whether a translated connection is to be remembered. One chain that the fixed rules jump to; it has rules
+ * only while a service with session affinity exists.
+ */
+export interface RecorderClass {
+  readonly kind: 'recorder'
+}
+export const recorder: RecorderClass = { kind: 'recorder' }
+export const recorderName = 'affinity-record'
+
 /**
  * How a virtual server treats a new connection. Servers that are configured alike share one chain, so the number of
  * chains follows the variety of configurations, not the number of services.
  */
-export type ChainClass = PickClass | SplitClass
+export type ChainClass = PickClass | SplitClass | RecordClass | RecorderClass
 
 const has = (flags: readonly SchedulerFlag[], flag: SchedulerFlag): boolean => flags.includes(flag)
 
@@ -96,16 +112,29 @@ export const pickFor = (scheduler: NftScheduler, { flags }: Scheduling, owner: s
 }
 
 /** The chain's name says everything that its rules depend on, apart from the host's own settings. */
-export const className = (chain: ChainClass): string => (chain.kind === 'pick' ? pickName(chain) : splitName(chain))
+export const className = (chain: ChainClass): string => {
+  switch (chain.kind) {
+    case 'pick':
+      return pickName(chain)
+    case 'split':
+      return splitName(chain)
+    case 'record':
+      return `record-${chain.seconds}s`
+    case 'recorder':
+      return recorderName
+    default:
+      return assertNever(chain, 'chain class')
+  }
+}
 
-const pickName = ({ frontend, scheduler, pick, table, range, masquerade, affinity }: PickClass): string =>
+const pickName = ({ frontend, scheduler, pick, table, range, masquerade, sticky }: PickClass): string =>
   joined([
     frontend === 'nodeport' ? 'nodeport' : undefined,
     pick.kind === 'source' && pick.withPort ? `${scheduler}port` : scheduler,
     sizeName(table),
     range === 'all' ? undefined : range,
     masquerade ? 'masq' : undefined,
-    affinity === undefined ? undefined : `sticky${affinity}s`,
+    sticky ? 'sticky' : undefined,
     pick.kind === 'next' ? pick.owner : undefined,
   ])
 

@@ -10,6 +10,9 @@ import {
   type PickClass,
   pickFor,
   type Range,
+  type RecordClass,
+  recorder,
+  recorderName,
   slotTableFor,
 } from './class.ts'
 import type { Element, Part } from './element.ts'
@@ -25,7 +28,7 @@ export interface LayoutSink {
 }
 
 /** Either a destination address with its port, or a node port on any accepting address. */
-interface Frontend {
+export interface Frontend {
   readonly ip: IP | undefined
   readonly port: number
   readonly policy: 'Cluster' | 'Local'
@@ -54,7 +57,7 @@ export const layOutService = (state: ServiceState, sink: LayoutSink): void => {
   layOutHairpins(state, sink)
 }
 
-const frontendsOf = (state: ServiceState): readonly Frontend[] => {
+export const frontendsOf = (state: ServiceState): readonly Frontend[] => {
   const list: Frontend[] = []
   const { clusterIP, port, nodePort, internalPolicy, externalPolicy: policy } = state
   if (clusterIP !== undefined) list.push({ ip: clusterIP, port, policy: internalPolicy, external: false })
@@ -94,7 +97,7 @@ const layOutFrontend = (state: ServiceState, frontend: Frontend, slots: Slots, s
     table: slotTableFor(slots.scheduler, count),
     range,
     masquerade,
-    affinity: state.affinitySeconds,
+    sticky: state.affinitySeconds !== undefined,
   })
   const chain: ChainClass = split
     ? {
@@ -116,9 +119,7 @@ const layOutFrontend = (state: ServiceState, frontend: Frontend, slots: Slots, s
   })
   layOutSlots(state, frontend, local, 0, sink)
   layOutSlots(state, frontend, cluster, split ? clusterOffset : 0, sink)
-  if (state.affinitySeconds === undefined) return
-  layOutAffinity(state, frontend, split ? state.local : [], '-local', sink)
-  layOutAffinity(state, frontend, frontend.policy === 'Local' && !split ? state.local : state.cluster, '', sink)
+  if (state.affinitySeconds !== undefined) layOutAffinity(state, frontend, state.affinitySeconds, sink)
 }
 
 /** Reject when there is nothing anywhere, drop when it is only not here: the client should try another node. */
@@ -128,7 +129,7 @@ const refusalFor = (state: ServiceState, { policy }: Frontend): 'reject' | 'drop
   return state.cluster.length === 0 ? 'reject' : undefined
 }
 
-const frontendKey = ({ protocol }: ServiceState, { ip, port }: Frontend): readonly Part[] =>
+export const frontendKey = ({ protocol }: ServiceState, { ip, port }: Frontend): readonly Part[] =>
   ip === undefined ? [protocol, port] : [ip, protocol, port]
 
 /** A service port id as nft's grammar takes it in a chain's name: it knows no colons. */
@@ -150,17 +151,18 @@ const layOutSlots = (
   }
 }
 
-const layOutAffinity = (
-  state: ServiceState,
-  frontend: Frontend,
-  targets: readonly Target[],
-  scope: '' | '-local',
-  sink: LayoutSink,
-): void => {
-  const set: SetName = frontend.ip === undefined ? `nodeport-affinity${scope}-endpoints` : `affinity${scope}-endpoints`
-  for (const { ip, port } of targets) {
-    sink.element({ set, key: [...frontendKey(state, frontend), ip, port], value: undefined, comment: undefined })
-  }
+/** Connections to this frontend are remembered, by a chain that knows for how long. */
+const layOutAffinity = (state: ServiceState, frontend: Frontend, seconds: number, sink: LayoutSink): void => {
+  const record: RecordClass = { kind: 'record', seconds }
+  const chain = className(record)
+  sink.chain(recorderName, recorder)
+  sink.chain(chain, record)
+  sink.element({
+    set: frontend.ip === undefined ? 'sticky-nodeports' : 'sticky-services',
+    key: frontendKey(state, frontend),
+    value: { kind: 'goto', chain },
+    comment: state.name,
+  })
 }
 
 const layOutGuards = (state: ServiceState, sink: LayoutSink): void => {

@@ -2,6 +2,7 @@ import { Batch } from '../../kernel/nft/batch.ts'
 import type { HostState } from '../../model/host.ts'
 import type { ServicePortId } from '../../model/names.ts'
 import type { Change, PlanSummary, ServiceChange } from '../backend.ts'
+import { type AffinitySweep, addAllowed, addStale } from './affinity.ts'
 import type { ChainClass } from './class.ts'
 import { classRules } from './class-rules.ts'
 import { writeElement } from './codec.ts'
@@ -21,6 +22,10 @@ export interface NftPlan {
   readonly host: HostState
   /** Elements by set: all of them after a full plan, the difference otherwise. */
   readonly counts: ReadonlyMap<SetName, number>
+  /** Remembered clients to forget once the batch is in. */
+  readonly sweep: AffinitySweep | undefined
+  /** By frontend, of the services that this plan changes: with whom clients may be remembered from now on. */
+  readonly allowed: ReadonlyMap<string, ReadonlySet<string>>
   /** How the ledger follows when the batch is in: a fresh one after a full plan, a change of it otherwise. */
   readonly outcome:
     | { readonly kind: 'replace'; readonly ledger: Ledger }
@@ -50,7 +55,11 @@ const planDelta = (
 ): NftPlan => {
   const diff: ElementDiff = { removed: [], added: [] }
   const delta = new LedgerDelta()
+  const stale = new Map<string, ReadonlySet<string>>()
+  const allowed = new Map<string, ReadonlySet<string>>()
   for (const { before, after } of services.values()) {
+    addStale(before, after, stale)
+    if (after !== undefined) addAllowed(after, allowed)
     const lists = { before: [] as Element[], after: [] as Element[] }
     for (const side of ['before', 'after'] as const) {
       const state = side === 'before' ? before : after
@@ -85,6 +94,8 @@ const planDelta = (
     batch,
     host,
     counts: countBySet(diff),
+    sweep: stale.size === 0 ? undefined : { frontends: stale, exhaustive: false },
+    allowed,
     outcome: { kind: 'absorb', delta },
   }
 }
@@ -120,6 +131,7 @@ const planFull = (
   const batch = newBatch(host)
   const diff: ElementDiff = { removed: [], added: [] }
   const counts = new Map<SetName, number>()
+  const allowed = new Map<string, ReadonlySet<string>>()
   let streamed = 0
   const want = (element: Element): void => {
     counts.set(element.set, (counts.get(element.set) ?? 0) + 1)
@@ -142,6 +154,7 @@ const planFull = (
     diff.added.push(element)
   }
   for (const state of services) {
+    addAllowed(state, allowed)
     layOutService(state, {
       element: (element) => {
         if (isShared(element)) delta.element(element, 1)
@@ -175,17 +188,23 @@ const planFull = (
     batch,
     host,
     counts,
+    sweep: usable ? { frontends: allowed, exhaustive: true } : undefined,
+    allowed,
     outcome: { kind: 'replace', ledger },
   }
 }
 
 const structureIntact = (host: HostState, chains: ReadonlyMap<string, number>): boolean =>
-  chains.has(layoutMarker(host)) && fixedChains(host).every(({ name, rules }) => chains.get(name) === rules.length)
+  chains.has(layoutMarker(host)) &&
+  fixedChains(host).every(({ name, rules, elsewhere }) => elsewhere === true || chains.get(name) === rules.length)
 
 /** Chains that nothing of ours uses any more (an older version's, or a class gone out of use) are tidied away later. */
 const noteForeignChains = (ledger: Ledger, chains: ReadonlyMap<string, number>, host: HostState): void => {
-  const fixed = new Set(fixedChains(host).map(({ name }) => name))
-  for (const name of chains.keys()) if (!fixed.has(name) && !isLayoutMarker(name)) ledger.noteChain(name)
+  const fixed = new Map(fixedChains(host).map((chain) => [chain.name, chain]))
+  for (const [name, rules] of chains) {
+    const chain = fixed.get(name)
+    if (chain === undefined ? !isLayoutMarker(name) : chain.elsewhere === true && rules > 0) ledger.noteChain(name)
+  }
 }
 
 const newBatch = ({ family }: HostState): Batch => new Batch(nftFamily(family), tableName)

@@ -82,28 +82,18 @@ export const schemas = {
   affinity: {
     key: ['address', 'address', 'protocol', 'port'],
     value: ['address', 'port'],
-    comment: 'client . virtual server : its endpoint',
+    comment: 'client . virtual server : the endpoint it keeps',
     dynamic: true,
   },
-  'affinity-endpoints': {
-    key: ['address', 'protocol', 'port', 'address', 'port'],
-    value: 'none',
-    comment: 'endpoints that an affinity entry may name',
+  'sticky-services': {
+    key: ['address', 'protocol', 'port'],
+    value: 'verdict',
+    comment: 'virtual servers with session affinity: for how long',
   },
-  'affinity-local-endpoints': {
-    key: ['address', 'protocol', 'port', 'address', 'port'],
-    value: 'none',
-    comment: 'the same under externalTrafficPolicy Local',
-  },
-  'nodeport-affinity-endpoints': {
-    key: ['protocol', 'port', 'address', 'port'],
-    value: 'none',
-    comment: 'endpoints that an affinity entry of a node port may name',
-  },
-  'nodeport-affinity-local-endpoints': {
-    key: ['protocol', 'port', 'address', 'port'],
-    value: 'none',
-    comment: 'the same under externalTrafficPolicy Local',
+  'sticky-nodeports': {
+    key: ['protocol', 'port'],
+    value: 'verdict',
+    comment: 'node ports with session affinity: for how long',
   },
 } as const satisfies Record<string, SetSchema>
 

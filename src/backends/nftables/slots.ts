@@ -14,10 +14,14 @@ export const isNftScheduler = (name: Scheduler): name is NftScheduler =>
 /** Most slots that weights may unfold to; beyond it they are scaled down. LVS weights go up to 65535. */
 const slotLimit = 4096
 
-/** The table size that LVS builds with by default (CONFIG_IP_VS_MH_TAB_INDEX 12), and larger ones for many endpoints. */
+/**
+ * Slots of a Maglev table. LVS builds with 4093; these are its next sizes, so large that when one endpoint goes, less
+ * than 2 % of the others' flows move (docs/decisions/0003-maglev-size.md).
+ */
 export const maglevSize = (endpoints: number): number => {
-  if (endpoints <= 64) return 4093
-  return endpoints <= 256 ? 16381 : 65521
+  if (endpoints <= 16) return 8191
+  if (endpoints <= 64) return 16381
+  return endpoints <= 160 ? 32749 : 65521
 }
 
 /** Which target each slot of a virtual server leads to. Empty for no targets. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { assertNever } from '../../model/assert-never.ts'
 import type { HostState, LocalDetector } from '../../model/host.ts'
 import type { Family } from '../../model/ip.ts'
+import { recorderName } from './class.ts'
 import {
   affinityCapacity,
   type Field,
@@ -26,6 +27,8 @@ export interface FixedChain {
   readonly name: string
   readonly base: BaseHook | undefined
   readonly rules: readonly string[]
+  /** Its rules are a class's: this text only makes sure that the chain is there. */
+  readonly elsewhere?: true
 }
 
 /** The words for addresses in this family's rules. */
@@ -52,7 +55,7 @@ export const podMatch = (detector: LocalDetector, family: Family, sense: '' | '!
 /**
  * The part of the table that no Service changes. Hooks and priorities are kube-proxy's: source ranges are checked before
  * DNAT (a packet's destination is still the virtual server's), refusals come after it in filter hooks (`reject` is legal
- * only there on old kernels), and what was translated needs no further look.
+ * only there on old kernels), and what was translated needs no further look but for session affinity.
  */
 export const fixedChains = (host: HostState): readonly FixedChain[] => {
   const { family, nodePortAddresses: accepting } = host
@@ -65,6 +68,7 @@ export const fixedChains = (host: HostState): readonly FixedChain[] => {
       ? { nat: `fib daddr type local ${ip} daddr != ${loopback}`, filter: `${ip} daddr != ${loopback}` }
       : { nat: `${ip} daddr @nodeport-ips`, filter: `${ip} daddr @nodeport-ips` }
   const isNew = 'ct state new'
+  const remember = `${isNew} ct status dnat jump ${recorderName}`
   const refusals = [`${isNew} jump service-endpoints-check`, `${isNew} jump cluster-ips-check`]
   const base = (
     name: string,
@@ -79,6 +83,8 @@ export const fixedChains = (host: HostState): readonly FixedChain[] => {
     base('filter-output-pre-dnat', 'filter', 'output', -110, [`${isNew} jump firewall-check`]),
     base('nat-prerouting', 'nat', 'prerouting', -100, ['jump services']),
     base('nat-output', 'nat', 'output', -100, ['jump services']),
+    base('filter-prerouting-post-dnat', 'filter', 'prerouting', -90, [remember]),
+    base('filter-output-post-dnat', 'filter', 'output', -90, [remember]),
     base('filter-input', 'filter', 'input', 0, [
       `${isNew} jump nodeport-endpoints-check`,
       `${isNew} jump service-endpoints-check`,
@@ -97,6 +103,7 @@ export const fixedChains = (host: HostState): readonly FixedChain[] => {
     regular('nodeport-endpoints-check', `${toNode.filter} ${nodePort} vmap @no-endpoint-nodeports`),
     regular('cluster-ips-check', `${ip} daddr @cluster-ips reject`, `${ip} daddr @service-cidrs drop`),
     regular(rejectChain, 'reject'),
+    { ...regular(recorderName), elsewhere: true },
     regular(
       'masquerading',
       `meta mark & ${markText(host.masqueradeMark)} != 0 meta mark set meta mark ^ ${markText(host.masqueradeMark)} masquerade fully-random`,
@@ -189,9 +196,9 @@ export const structureScript = (host: HostState, staleMarkers: readonly string[]
     const { kind, body } = setDeclaration(set, host.family)
     lines.push(`add ${kind} ${table} ${set} { ${body} }`)
   }
-  for (const { name, base } of chains) {
+  for (const { name, base, elsewhere } of chains) {
     lines.push(base === undefined ? `add chain ${table} ${name}` : `add chain ${table} ${name} { ${hookText(base)} }`)
-    lines.push(`flush chain ${table} ${name}`)
+    if (elsewhere !== true) lines.push(`flush chain ${table} ${name}`)
   }
   for (const { name, rules } of chains) for (const rule of rules) lines.push(`add rule ${table} ${name} ${rule}`)
   for (const marker of staleMarkers) lines.push(`delete chain ${table} ${marker}`)

@@ -70,6 +70,7 @@ export const renderTable = (host: HostState, services: Iterable<ServiceState>): 
     )
   }
   for (const { name, base, rules } of fixedChains(host)) {
+    if (chains.has(name)) continue
     lines.push(...chainLines(name, base === undefined ? undefined : hookText(base), rules))
   }
   lines.push(...chainLines(layoutMarker(host), undefined, []), '}')
