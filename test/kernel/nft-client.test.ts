@@ -364,6 +364,7 @@ t.test('signals', async (t) => {
   const fill = new Batch('ip', 'weir')
   addNumbers(fill, 0, 100_000)
   await client.commit(fill, signal)
+  t.equal(await count('numbers'), 100_000)
   const controller = new AbortController()
   const stopEarly = (): void => controller.abort(reason)
   await t.rejects(client.dumpElements(table, 'numbers', stopEarly, controller.signal), reason)

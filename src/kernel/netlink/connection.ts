@@ -155,7 +155,9 @@ export const dump = async (
     }
     const pause = pauses[attempt]
     if (restart === undefined || pause === undefined) throw inconsistency
-    await sleep(pause, undefined, { signal })
+    // Ends early when aborted; the reason is thrown below.
+    await sleep(pause, undefined, { signal }).catch(() => {})
+    signal.throwIfAborted()
     restart()
   }
 }

@@ -1,10 +1,12 @@
-import { type Acknowledgement, Connection, dump, type Request, readAcknowledgement } from '../netlink/connection.ts'
-import { NLMSG_ERROR, protocols } from '../netlink/constants.ts'
+import { assertNever } from '../../model/assert-never.ts'
+import { Connection, dump, type Request } from '../netlink/connection.ts'
+import { protocols } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
 import { openTransport, type Transport } from '../netlink/transport.ts'
-import { MessageReader, type Writer } from '../netlink/wire.ts'
+import type { MessageReader, Writer } from '../netlink/wire.ts'
 import { Batch } from './batch.ts'
 import type { DumpElementsOptions, NftClient } from './client.ts'
+import { commitName, readCommitReply } from './commit-result.ts'
 import {
   familyNumber,
   NFGENMSG_LEN,
@@ -35,21 +37,17 @@ export interface NftClientOptions {
   readonly writers?: OwnWriters
 }
 
-/** The kernel takes a batch as one datagram; this much is some two million elements. */
+/** The kernel takes a batch as one datagram; this much is some five million elements. */
 const sendBuffer = 256 * 1024 * 1024
 /** Enough for the errors of thousands of messages. */
 const receiveBuffer = 8 * 1024 * 1024
-/** From here on a commit takes long enough (about 50 ms) to be worth a thread. */
+/** From here on a commit takes long enough (50 ms and more) to be worth a thread. */
 const threadFrom = 1024 * 1024
 
 const openNetfilter = (): Transport => openTransport({ protocol: protocols.netfilter, receiveBuffer })
 
 /** Opens nf_tables of the network namespace that this process is in. */
 export const openNftClient = (options: NftClientOptions = {}): NftClient => new KernelNftClient(options)
-
-interface Refusal extends Acknowledgement {
-  readonly sequence: number
-}
 
 class KernelNftClient implements NftClient {
   readonly #writer: Transport
@@ -58,8 +56,8 @@ class KernelNftClient implements NftClient {
   readonly #program: NftProgram
   /** Settles when the commit that runs on a thread has ended. */
   #inFlight: Promise<void> | undefined
-  /** This kernel acknowledges BATCH_END (6.10 and newer). */
-  #acknowledgesEnd = false
+  /** This kernel has acknowledged a BATCH_END before. */
+  #confirms = false
 
   constructor({ nft = 'nft', writers = new OwnWriters() }: NftClientOptions) {
     this.#writer = openTransport({ protocol: protocols.netfilter, sendBuffer, receiveBuffer })
@@ -197,45 +195,26 @@ class KernelNftClient implements NftClient {
     await done
   }
 
-  /** Returns if the batch was committed, throws why it was not. The replies are all there already. */
+  /** Returns if the batch was committed, throws why it was not. */
   #readResult(batch: Batch, before: number): void {
-    const op = `commit to ${batch.family} ${batch.table}`
-    const refusals: Refusal[] = []
-    let ended = false
-    let overflow: unknown
-    while (!ended) {
-      let datagram: Uint8Array | undefined
-      try {
-        datagram = this.#writer.receive()
-      } catch (error) {
-        if (!(error instanceof KernelError) || error.code !== 'overflow') throw error
-        overflow = error
-        continue
-      }
-      if (datagram === undefined) break
-      const messages = new MessageReader(datagram)
-      while (messages.next()) {
-        if (messages.type !== NLMSG_ERROR) continue
-        const answer = readAcknowledgement(messages)
-        if (answer.errno !== 0) refusals.push({ ...answer, sequence: messages.sequence })
-        else if (messages.sequence === batch.lastSequence) ended = true
-      }
+    const reply = readCommitReply(() => this.#writer.receive(), batch)
+    const op = commitName(batch)
+    switch (reply.kind) {
+      case 'confirmed':
+        this.#confirms = true
+        return
+      case 'refused':
+        throw reply.error
+      case 'lost':
+        if (this.generation(never) === before) throw new KernelError({ code: 'overflow', op, cause: reply.cause })
+        return
+      case 'silent':
+        // A batch that changes nothing leaves the generation alone, so that is no proof of failure.
+        if (this.#confirms) throw new KernelError({ code: 'io', op, detail: 'the kernel did not confirm the commit' })
+        return
+      default:
+        assertNever(reply, 'commit reply')
     }
-    const first = refusals[0]
-    if (first !== undefined) throw refused(op, batch, first, refusals.length)
-    if (ended) {
-      this.#acknowledgesEnd = true
-      return
-    }
-    if (overflow !== undefined) {
-      // Replies were lost, and an error may have been among them.
-      if (this.generation(never) === before) throw new KernelError({ code: 'overflow', op, cause: overflow })
-      return
-    }
-    // Older kernels acknowledge by saying nothing. A batch that changes nothing does not advance the generation, so
-    // that is no proof of failure.
-    if (this.#acknowledgesEnd)
-      throw new KernelError({ code: 'io', op, detail: 'the kernel did not confirm the commit' })
   }
 
   /** Chains and rules of one table; the kernel answers for a table that does not exist with an empty list. */
@@ -282,19 +261,4 @@ const collect = async <T>(
   }
   await dump(openNetfilter, request, onMessage, signal, { restart, generationOf: readGenerationBits })
   return found
-}
-
-const refused = (
-  op: string,
-  batch: Batch,
-  { sequence, errno, detail, offset }: Refusal,
-  count: number,
-): KernelError => {
-  const more = count === 1 ? undefined : `${count} messages were refused, of which this is the first`
-  const said = [detail, more].filter((part) => part !== undefined).join('; ')
-  return KernelError.ofErrno(op, errno, {
-    detail: said === '' ? undefined : said,
-    offset,
-    tag: batch.tagOf(sequence, offset),
-  })
 }
