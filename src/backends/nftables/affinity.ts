@@ -115,7 +115,7 @@ const findStale = async (
       if (allowed === undefined ? exhaustive : !allowed.has(entry.value.join(' . '))) stale.push(entry)
     },
     signal,
-    { restart: () => void stale.splice(0) },
+    { inexact: true },
   )
   return stale
 }

@@ -22,7 +22,7 @@ export const nftCapabilities: Capabilities = {
   localhostNodePorts: false,
 }
 
-/** Services of one family as elements of one flat table. See docs/nftables-layout.md. */
+/** Services of one family as elements of one flat table. See ARCHITECTURE.md. */
 export class NftablesBackend implements Backend<NftPlan> {
   readonly name = 'nftables'
   readonly capabilities = nftCapabilities

@@ -1,7 +1,7 @@
 import type { Cidr } from '../../model/cidr.ts'
 import type { IP } from '../../model/ip.ts'
 import type { Protocol } from '../../model/protocol.ts'
-import type { SetName } from './schema.ts'
+import { type SetName, schemaOf } from './schema.ts'
 
 /** One component, in the order of the set's schema: address, protocol, port or slot, network, or boundary. */
 export type Part = IP | Cidr | Protocol | number | Boundary
@@ -20,8 +20,23 @@ export interface Element {
   readonly comment: string | undefined
 }
 
+/** Identity within its set. */
+export const keyText = ({ key }: Pick<Element, 'key'>): string => key.join(' . ')
+
 /** Identity within the table. */
-export const elementKey = (element: Element): string => `${element.set} ${element.key.join(' . ')}`
+export const elementKey = (element: Element): string => `${element.set} ${keyText(element)}`
+
+/** An element of which only the key is known: enough to delete it. The inverse of {@link keyText}. */
+export const elementOfKey = (set: SetName, text: string): Element => {
+  const { key: fields } = schemaOf(set)
+  const parts = text.split(' . ')
+  const key = fields.map((field, i): Part => {
+    const part = parts[i] ?? ''
+    // What keyText wrote is trusted: it came from parts of these very types.
+    return field === 'port' || field === 'slot' ? Number(part) : (part as Part)
+  })
+  return { set, key, value: undefined, comment: undefined }
+}
 
 /** What two elements of the same identity may differ in. */
 export const elementContent = ({ value, comment }: Element): string => {

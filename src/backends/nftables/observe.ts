@@ -3,7 +3,7 @@ import type { SetInfo } from '../../kernel/nft/objects.ts'
 import type { Family } from '../../model/ip.ts'
 import type { Observed } from '../backend.ts'
 import { keyWidth, readElement, valueWidth } from './codec.ts'
-import { type Element, elementKey } from './element.ts'
+import { elementContent, keyText } from './element.ts'
 import { isInterval, nftFamily, type SetName, schemaOf, setNames, tableName, writtenSets } from './schema.ts'
 
 /** What a family's table was found to be. */
@@ -14,8 +14,10 @@ export type ObservedTable = Observed &
     | { readonly kind: 'incompatible'; readonly why: string }
     | {
         readonly kind: 'table'
-        /** By {@link elementKey}; elements that we can never have written are under a key of their own. */
-        readonly elements: Map<string, Element>
+        /** By set: the text of each element's key, and {@link elementContent}. Text, because there may be very many. */
+        readonly elements: ReadonlyMap<SetName, Map<string, string>>
+        /** Sets with an element that we can never have written, and cannot name. */
+        readonly garbled: ReadonlySet<SetName>
         /** Number of rules by chain. */
         readonly chains: ReadonlyMap<string, number>
       }
@@ -61,21 +63,24 @@ export const observeTable = async (client: NftClient, family: Family, signal: Ab
   for (const { name } of await client.chains(table, signal)) chains.set(name, 0)
   for (const { chain } of await client.rules(table, signal)) chains.set(chain, (chains.get(chain) ?? 0) + 1)
 
-  const elements = new Map<string, Element>()
+  const elements = new Map<SetName, Map<string, string>>()
+  const garbled = new Set<SetName>()
   for (const set of writtenSets) {
     if (!sets.has(set)) continue
-    let count = 0
+    const found = new Map<string, string>()
     await client.dumpElements(
       table,
       set,
       (key, keyEnd, data, comment, flags) => {
         const element = readElement(set, family, { key, keyEnd, data, comment, intervalEnd: (flags & 1) === 1 })
-        if (element !== undefined) elements.set(elementKey(element), element)
-        count++
+        if (element === undefined) garbled.add(set)
+        else found.set(keyText(element), elementContent(element))
       },
       signal,
+      { restart: () => found.clear() },
     )
-    counts.set(set, count)
+    elements.set(set, found)
+    counts.set(set, found.size)
   }
-  return { kind: 'table', counts, elements, chains }
+  return { kind: 'table', counts, elements, garbled, chains }
 }

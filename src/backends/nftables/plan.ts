@@ -7,7 +7,7 @@ import type { ChainClass } from './class.ts'
 import { classRules } from './class-rules.ts'
 import { writeElement } from './codec.ts'
 import { diffElements, type ElementDiff } from './diff.ts'
-import { type Element, elementKey, sameContent } from './element.ts'
+import { type Element, elementContent, elementOfKey, keyText } from './element.ts'
 import { hostElements, layOutService } from './layout.ts'
 import { isShared, Ledger, LedgerDelta } from './ledger.ts'
 import type { ObservedTable } from './observe.ts'
@@ -127,6 +127,7 @@ const planFull = (
 ): NftPlan => {
   const usable = observed?.kind === 'table'
   const present = usable ? observed.elements : undefined
+  const garbled: ReadonlySet<SetName> = usable ? observed.garbled : new Set()
   const delta = new LedgerDelta()
   const batch = newBatch(host)
   const diff: ElementDiff = { removed: [], added: [] }
@@ -145,13 +146,10 @@ const planFull = (
       }
       return
     }
-    const key = elementKey(element)
-    const old = present.get(key)
-    if (old !== undefined && sameContent(old, element)) {
-      present.delete(key)
-      return
-    }
-    diff.added.push(element)
+    const found = garbled.has(element.set) ? undefined : present.get(element.set)
+    const key = keyText(element)
+    if (found?.get(key) === elementContent(element)) found.delete(key)
+    else diff.added.push(element)
   }
   for (const state of services) {
     addAllowed(state, allowed)
@@ -166,7 +164,10 @@ const planFull = (
   for (const { value } of delta.shared.values()) want(value)
   for (const element of hostElements(host)) want(element)
   // Whatever is left of the observed elements is unwanted, or there with another value.
-  if (present !== undefined) for (const element of present.values()) diff.removed.push(element)
+  for (const [set, found] of present ?? []) {
+    if (garbled.has(set)) continue
+    for (const key of found.keys()) diff.removed.push(elementOfKey(set, key))
+  }
 
   const ledger = new Ledger()
   ledger.absorb(delta)
@@ -178,6 +179,7 @@ const planFull = (
   }
   noteForeignChains(ledger, known, host)
   writeChains(batch, rewritten, host)
+  for (const set of garbled) batch.flushSet(set)
   writeElements(batch, diff.removed, 'delete', host)
   writeElements(batch, diff.added, 'add', host)
   const markers = [...known.keys()].filter((name) => isLayoutMarker(name) && name !== layoutMarker(host))
