@@ -7,6 +7,7 @@ import { outerNamespace } from '../../test/support/namespace.ts'
 import { Scene } from '../../test/support/scene.ts'
 import { Announcements } from './announcements.ts'
 import { morePods, openManifests, type Pod, type Showcase } from './manifests.ts'
+import { syncTime } from './sync-time.ts'
 import { bar, barTable } from './table.ts'
 import { connectAll, countBy, firstAnswer } from './traffic.ts'
 import { Weir } from './weir.ts'
@@ -90,6 +91,7 @@ const showScaling = async (client: Host, show: Showcase, spare: readonly Pod[]):
   ]
   say("Scaling. Each time: from the rename of the EndpointSlice's file until the kernel announces the changed map")
   say('element on its netlink socket, with weir noticing the file in between:\n')
+  const atFirst = await syncTime()
   let before = show.pods.length
   const times: number[] = []
   for (const size of sizes) {
@@ -110,7 +112,14 @@ const showScaling = async (client: Host, show: Showcase, spare: readonly Pod[]):
   const sorted = times.toSorted((a, b) => a - b)
   const median = sorted[Math.floor(sorted.length / 2)] ?? 0
   say(`\n${times.length} changes: median ${formatMs(median)}, longest ${formatMs(sorted.at(-1) ?? 0)}.`)
-  say(`After each, ${connectionsPerChange} connections: every pod that should answer did, no other.`)
+  const atLast = await syncTime()
+  const own = (atLast.seconds - atFirst.seconds) / (atLast.count - atFirst.count)
+  say(
+    `weir's own share by its metrics, desired state to commit: ${formatMs(1000 * own)} on average; the rest is noticing`,
+  )
+  say(
+    `and parsing the file. After each change, ${connectionsPerChange} connections: every pod that should answer did, no other.`,
+  )
   return sizes.length * connectionsPerChange
 }
 
