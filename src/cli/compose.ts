@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import type { Backend } from '../backends/backend.ts'
 import type { Config } from '../config/config.ts'
 import type { Family, IP } from '../model/ip.ts'
@@ -18,7 +17,6 @@ export interface ProxyOptions {
   readonly backends: readonly Backend[]
   readonly observer: SyncObserver
   readonly clock: Clock
-  readonly logger: Logger
   /** Every family has been written once: what others left can go. Called once. */
   readonly firstWritten: () => void
 }

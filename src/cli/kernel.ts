@@ -1,16 +1,19 @@
 import type { Logger } from 'pino'
 import { NftablesBackend } from '../backends/nftables/backend.ts'
 import { WriteGuard } from '../backends/nftables/guard.ts'
+import { probeNft } from '../backends/nftables/probe.ts'
 import { nftFamily, tableName } from '../backends/nftables/schema.ts'
+import type { NftClient } from '../kernel/nft/client.ts'
 import { openNftClient } from '../kernel/nft/kernel-client.ts'
 import { type NftEvent, openNftMonitor } from '../kernel/nft/monitor.ts'
 import { OwnWriters } from '../kernel/nft/own-writers.ts'
 import { ipv6Enabled } from '../kernel/sysctl/ipv6-enabled.ts'
 import { type Family, families } from '../model/ip.ts'
 import type { DriftReason } from '../sync/events.ts'
-import { FatalError } from './fatal.ts'
+import { describe, FatalError, nftUnusable } from './fatal.ts'
 
 export interface Nftables {
+  /** One for each family that this node can use. */
   readonly backends: readonly NftablesBackend[]
   close(): void
 }
@@ -26,41 +29,58 @@ export const openNftables = async (
   signal: AbortSignal,
 ): Promise<Nftables> => {
   const writers = new OwnWriters()
-  const client = openNftClient({ writers })
-  const report = (event: NftEvent): void => {
-    if (event.kind === 'overflow') {
-      for (const { family } of backends) onDrift(family, 'periodic')
-      return
+  const client = openClient(writers)
+  try {
+    await requireSupport(client, signal)
+    const served = (await ipv6Enabled(signal)) ? families : (['IPv4'] as const)
+    if (served.length === 1) logger.info('IPv6 is off on this node: serving IPv4 only')
+    const monitor = openNftMonitor({ writers, report: driftReporter(client, served, onDrift, signal) })
+    const guard = new WriteGuard(client, monitor)
+    return {
+      backends: served.map((family) => new NftablesBackend(family, client, guard)),
+      close: () => {
+        monitor.close()
+        client.close()
+      },
     }
-    for (const { family } of backends) {
-      const mine = event.tables.some((table) => table.family === nftFamily(family) && table.name === tableName)
-      if (mine) void reasonFor(family).then((reason) => onDrift(family, reason))
-    }
+  } catch (error) {
+    client.close()
+    throw error
   }
+}
+
+const openClient = (writers: OwnWriters): NftClient => {
+  try {
+    return openNftClient({ writers })
+  } catch (error) {
+    throw nftUnusable(error)
+  }
+}
+
+const requireSupport = async (client: NftClient, signal: AbortSignal): Promise<void> => {
+  const probe = await probeNft(client, signal)
+  signal.throwIfAborted()
+  if (probe.kind === 'unknown') throw nftUnusable(probe.cause)
+  if (probe.kind === 'unsupported') throw new FatalError(describe(probe.why))
+}
+
+const driftReporter = (
+  client: NftClient,
+  served: readonly Family[],
+  onDrift: (family: Family, reason: DriftReason) => void,
+  signal: AbortSignal,
+): ((event: NftEvent) => void) => {
+  const isOurs = (family: Family, table: { readonly family: string; readonly name: string }): boolean =>
+    table.family === nftFamily(family) && table.name === tableName
   const reasonFor = async (family: Family): Promise<DriftReason> => {
     const tables = await client.tables(signal).catch(() => [])
-    const there = tables.some((table) => table.family === nftFamily(family) && table.name === tableName)
-    return there ? 'elementsChanged' : 'tableDeleted'
+    return tables.some((table) => isOurs(family, table)) ? 'elementsChanged' : 'tableDeleted'
   }
-  const backends: NftablesBackend[] = []
-  const probe = await new NftablesBackend('IPv4', client, new WriteGuard(client)).probe(signal)
-  if (probe.kind !== 'supported') {
-    client.close()
-    const why = probe.kind === 'unsupported' ? probe.why : `nftables cannot be used: ${String(probe.cause)}`
-    throw new FatalError(why, probe.kind === 'unknown' ? probe.cause : undefined)
-  }
-  const monitor = openNftMonitor({ writers, report })
-  const guard = new WriteGuard(client, monitor)
-  const withIPv6 = await ipv6Enabled(signal)
-  if (!withIPv6) logger.info('IPv6 is off on this node: serving IPv4 only')
-  for (const family of families) {
-    if (family === 'IPv4' || withIPv6) backends.push(new NftablesBackend(family, client, guard))
-  }
-  return {
-    backends,
-    close: () => {
-      monitor.close()
-      client.close()
-    },
+  return (event) => {
+    for (const family of served) {
+      if (event.kind === 'overflow') onDrift(family, 'periodic')
+      else if (event.tables.some((table) => isOurs(family, table)))
+        void reasonFor(family).then((reason) => onDrift(family, reason))
+    }
   }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFile, writeFile } from 'node:fs/promises'
-import { type CommandLine, parseCommandLine } from '../config/command-line.ts'
-import type { Config } from '../config/config.ts'
+import { parseCommandLine } from '../config/command-line.ts'
+import type { Action, Config } from '../config/config.ts'
 import { toYaml } from '../config/effective.ts'
 import { helpText } from '../config/help.ts'
 import { loadConfig } from '../config/load.ts'
@@ -11,12 +11,15 @@ import { systemClock } from '../sync/clock.ts'
 import { cleanup } from './cleanup.ts'
 import { configChanged } from './config-watch.ts'
 import { describe, FatalError } from './fatal.ts'
+import { TextOutput } from './output.ts'
 import { render } from './render.ts'
 import { run } from './run.ts'
 import { versionText } from './version.ts'
 
-const say = (text: string): void => void process.stdout.write(text)
-const complain = (line: string): void => void process.stderr.write(`weir: ${line}\n`)
+const output = new TextOutput(process.stdout, 'standard output')
+const errors = new TextOutput(process.stderr, 'standard error')
+const say = (text: string): void => output.write(text)
+const complain = (line: string): void => errors.write(`weir: ${line}\n`)
 
 const readConfigFile = async (path: string | undefined): Promise<string | undefined> => {
   if (path === undefined || path === '') return undefined
@@ -27,8 +30,8 @@ const readConfigFile = async (path: string | undefined): Promise<string | undefi
   }
 }
 
-/** A signal for SIGTERM and SIGINT; the second one ends the process at once. */
-const stopSignal = (): AbortController => {
+/** For SIGTERM and SIGINT; the second one ends the process at once. */
+const stopOnSignals = (): AbortController => {
   const stop = new AbortController()
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, () => {
@@ -41,46 +44,37 @@ const stopSignal = (): AbortController => {
 
 const main = async (argv: readonly string[]): Promise<void> => {
   const commandLine = parseCommandLine(argv)
-  if (commandLine.help) {
-    say(helpText())
-    return
-  }
-  if (commandLine.command === 'version') {
-    say(`${versionText(commandLine.versionFormat)}\n`)
-    return
-  }
-  const text = await readConfigFile(commandLine.flags['config'])
-  const { config, warnings } = loadConfig(commandLine, text)
-  await act(config, warnings, text, commandLine)
+  if (commandLine.help) return say(`${helpText()}\n`)
+  if (commandLine.command === 'version') return say(`${versionText(commandLine.versionFormat)}\n`)
+  const configText = await readConfigFile(commandLine.flags['config'])
+  const { config, warnings } = loadConfig(commandLine, configText)
+  const { action } = config
+  const stop = stopOnSignals()
+  if (action === 'run') return serve(config, warnings, configText, stop)
+  for (const line of warnings) complain(line)
+  await act(action, config, stop.signal)
 }
 
-const act = async (
-  config: Config,
-  warnings: readonly string[],
-  configText: string | undefined,
-  { command }: CommandLine,
-): Promise<void> => {
-  const stop = stopSignal()
-  const { signal } = stop
-  switch (config.action) {
+const act = async (action: Exclude<Action, 'run'>, config: Config, signal: AbortSignal): Promise<void> => {
+  switch (action) {
     case 'write-config':
-      for (const line of warnings) complain(line)
-      await writeFile(config.writeConfigTo ?? '/dev/stdout', toYaml(config.effective))
-      return
+      return writeConfig(config)
     case 'cleanup':
-      for (const line of warnings) complain(line)
-      return await cleanup((line) => say(`${line}\n`), signal)
+      return cleanup((line) => say(`${line}\n`), signal)
     case 'render':
-      for (const line of warnings) complain(line)
-      return await render(config, { out: say, warn: complain }, signal)
+      return render(config, { out: say, warn: complain }, signal)
     case 'init-only':
-      for (const line of warnings) complain(line)
-      complain(`nothing to do for --init-only: ${command} in nftables mode sets nothing that needs more privilege`)
-      return
-    case 'run':
-      return await serve(config, warnings, configText, stop)
+      return complain('nothing to do for --init-only: mode nftables sets nothing that needs more privilege')
     default:
-      assertNever(config.action, 'action')
+      assertNever(action, 'action')
+  }
+}
+
+const writeConfig = async ({ writeConfigTo = '', effective }: Config): Promise<void> => {
+  try {
+    await writeFile(writeConfigTo, toYaml(effective))
+  } catch (cause) {
+    throw new FatalError(`cannot write the configuration: ${describe(cause)}`, cause)
   }
 }
 
@@ -93,24 +87,30 @@ const serve = async (
   const logger = createLogger({ format: config.logging.format, verbosity: config.logging.verbosity })
   for (const line of warnings) logger.warn(line)
   const running = run(config, logger, stop.signal)
-  if (config.configFile === undefined || configText === undefined || config.once) return await running
-  const changed = configChanged(config.configFile, configText, systemClock, stop.signal)
-  const file = config.configFile
-  await Promise.race([running, changed])
-  if (!stop.signal.aborted) {
-    stop.abort()
-    await running
-    throw new FatalError(`${file} has changed: ending, to be started again with the new configuration`)
-  }
+  const { configFile } = config
+  if (configFile === undefined || configText === undefined || config.once) return running
+  await Promise.race([running, configChanged(configFile, configText, systemClock, stop.signal)])
+  if (stop.signal.aborted) return running
+  stop.abort()
   await running
+  throw new FatalError(`${configFile} has changed: ending, to be started again with the new configuration`)
+}
+
+const end = async (status: number): Promise<never> => {
+  let code = status
+  await output.flush().catch((error: unknown) => {
+    complain(describe(error))
+    code = 1
+  })
+  await errors.flush().catch(() => {})
+  // Listeners, watches and timers may still hold the process; everything that matters has been awaited.
+  process.exit(code)
 }
 
 try {
   await main(process.argv.slice(2))
-  process.exitCode = 0
+  await end(0)
 } catch (error) {
   for (const line of describe(error).split('\n')) complain(line)
-  process.exitCode = 1
+  await end(1)
 }
-// Listeners, watches and timers may still hold the process; everything that matters has been awaited.
-process.exit()

@@ -1,0 +1,141 @@
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import type { InterfaceAddress } from '../kernel/route/interface-address.ts'
+import { NetlinkRoute } from '../kernel/route/netlink-route.ts'
+import { writeOomScoreAdj } from '../kernel/sysctl/oom-score.ts'
+import type { Family } from '../model/ip.ts'
+import { ServiceHealthServers } from '../observe/health/service-health.ts'
+import { systemClock } from '../sync/clock.ts'
+import type { NodeProxy } from './compose.ts'
+import { checkFamilies } from './family-checks.ts'
+import { describe, FatalError } from './fatal.ts'
+import { waitForNode } from './node-ready.ts'
+import type { Observation } from './observers.ts'
+import { nodeNameOf } from './settings.ts'
+import { createSource, type NodeSource } from './sources.ts'
+
+export interface Signals {
+  /** The process is told to end. */
+  readonly stop: AbortSignal
+  /** Even what is under way has to end. */
+  readonly work: AbortSignal
+}
+
+export interface NodeParts {
+  readonly config: Config
+  readonly logger: Logger
+  readonly observation: Observation
+  readonly proxy: NodeProxy
+  /** The families that have a backend. */
+  readonly served: readonly Family[]
+}
+
+/** How long `--once` goes on while the API server answers nothing but errors. */
+const onceTroubleMs = 15_000
+
+/**
+ * Fills the caches, then keeps the kernel in step with them until told to end; or writes once. Nothing is written
+ * before all caches are full.
+ *
+ * @throws the reason of `stop` when that fires before the first write; FatalError and what the source throws
+ */
+export const serveNode = async (parts: NodeParts, signals: Signals): Promise<void> => {
+  const { config, logger, observation, proxy } = parts
+  const { stop, work } = signals
+  await writeOomScoreAdj(config.oomScoreAdj, work).catch((error: unknown) => {
+    logger.debug({ err: describe(error) }, 'Could not set the OOM score')
+  })
+  await watchAddresses(proxy, logger, stop)
+  const now = systemClock.monotonic
+  const options = { config, nodeName: nodeNameOf(config), metrics: observation.metrics.source, logger, now }
+  const source = createSource(options)
+  const servers = config.once ? [] : await observation.serve(source.measure, stop)
+  const running = source.run(proxy.sink, stop)
+  // Whoever waits for it hears of its failure; nobody may be waiting while the process ends for another reason.
+  running.catch(() => {})
+  await waitForCaches(parts, source, running, stop)
+  await Promise.race([nodeReady(parts, stop), running])
+  stop.throwIfAborted()
+  for (const line of checkFamilies(config, parts.served, proxy.tracker.lastNode())) logger.error(line)
+  if (config.once) return writeOnce(parts, work)
+  await keepInStep(parts, running, signals)
+  await Promise.all(servers.map((server) => server.close()))
+}
+
+const watchAddresses = async (proxy: NodeProxy, logger: Logger, stop: AbortSignal): Promise<void> => {
+  const ips = (list: readonly InterfaceAddress[]) => list.map(({ ip }) => ip)
+  const present = await new NetlinkRoute().watchAddresses(
+    (list) => proxy.setAddresses(ips(list)),
+    stop,
+    (error) => logger.warn({ err: describe(error) }, 'Could not read the addresses of the node'),
+  )
+  proxy.setAddresses(ips(present))
+}
+
+const waitForCaches = async (
+  { config, proxy }: NodeParts,
+  source: NodeSource,
+  running: Promise<void>,
+  stop: AbortSignal,
+): Promise<void> => {
+  const filled = new AbortController()
+  const first = [proxy.sink.ready, running]
+  if (config.once) first.push(giveUp(source, AbortSignal.any([stop, filled.signal])))
+  try {
+    await Promise.race(first)
+  } finally {
+    filled.abort()
+  }
+}
+
+/** @throws FatalError when there has been nothing but trouble for long enough */
+const giveUp = async (source: NodeSource, signal: AbortSignal): Promise<void> => {
+  while (!signal.aborted) {
+    await systemClock.sleep(100, signal)
+    const trouble = source.trouble()
+    if (trouble !== undefined && systemClock.monotonic() - trouble.since >= onceTroubleMs)
+      throw new FatalError(`could not sync: ${trouble.message}`)
+  }
+}
+
+const nodeReady = async ({ config, logger, observation, proxy }: NodeParts, stop: AbortSignal): Promise<void> => {
+  const fromFolder = config.manifests.length > 0
+  const node = () => proxy.tracker.lastNode()
+  // Nothing in a folder without a Node manifest says that this node is not to take traffic.
+  if (fromFolder && node() === undefined) observation.observer.nodeEligible({ eligible: true, seen: true })
+  const needs = {
+    address: config.nodeIPOverride === undefined && !fromFolder,
+    podCidrs: config.detectLocal.mode === 'NodeCIDR',
+  }
+  const nodeName = nodeNameOf(config)
+  const warn = (line: string): void => logger.warn(line)
+  const info = (line: string): void => logger.info(line)
+  await waitForNode({ node, nodeName, needs, once: config.once, warn, info, sleep: systemClock.sleep }, stop)
+}
+
+const writeOnce = async ({ logger, proxy }: NodeParts, work: AbortSignal): Promise<void> => {
+  const error = await proxy.loop.syncOnce(work)
+  if (error !== undefined) throw new FatalError(`could not sync: ${describe(error)}`, error)
+  logger.info({ services: proxy.tracker.serviceCount }, 'Synced once')
+}
+
+const keepInStep = async (
+  { config, logger, observation, proxy }: NodeParts,
+  running: Promise<void>,
+  { stop, work }: Signals,
+): Promise<void> => {
+  const { desired, loop, tracker } = proxy
+  const healthPorts = new ServiceHealthServers({
+    clock: systemClock,
+    addresses: { IPv4: desired.host('IPv4').nodePortAddresses, IPv6: desired.host('IPv6').nodePortAddresses },
+    isProxyHealthy: () => observation.health.isHealthy(),
+    problem: (event) => observation.observer.problem(event),
+    onError: (error) => logger.error({ err: describe(error) }, 'Health check server'),
+  })
+  observation.add(healthPorts)
+  logger.info({ node: nodeNameOf(config), services: tracker.serviceCount }, 'Caches are full: serving')
+  const looping = loop.run(stop, work)
+  await Promise.race([looping, running])
+  await looping
+  await healthPorts.close()
+}
