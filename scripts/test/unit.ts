@@ -34,9 +34,12 @@ export const runUnitTests = async (root: string, signal: AbortSignal): Promise<T
 
 const runVitest = async (root: string, report: string, signal: AbortSignal): Promise<string> => {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const reporters = ['--reporter=dot', '--reporter=json', `--outputFile.json=${report}`]
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  // In CI vitest colours its output whoever reads it.
+  const env = process.stdout.isTTY ? process.env : { ...process.env, NO_COLOR: '1' }
   const child = spawn(process.execPath, [vitest, 'run', ...reporters], {
     cwd: root,
+    env,
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   const stop = (): void => {
