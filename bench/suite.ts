@@ -1,0 +1,50 @@
+/** Inside namespaces of its own: runs the sections that were asked for, prints the report and writes it as JSON. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { load, machine, quiet } from './machine.ts'
+import { type Options, parseOptions, type SectionName } from './options.ts'
+import { Report } from './report.ts'
+import type { Bench } from './sections/section.ts'
+import { syncSection } from './sections/sync.ts'
+
+const print = (text: string): void => void process.stdout.write(text)
+
+const sections: Readonly<Partial<Record<SectionName, (bench: Bench) => Promise<void>>>> = {
+  sync: syncSection,
+}
+
+const run = async (options: Options): Promise<void> => {
+  const startedAt = new Date()
+  const report = new Report(print)
+  const facts = machine()
+  print(
+    `${Object.entries(facts)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ')}; seed ${options.seed}\n`,
+  )
+  let noisy = false
+  const begin = async (group: string): Promise<void> => {
+    // A shared machine: figures are worth waiting a little for, but not for ever.
+    if (!(await quiet(options.quick ? 1_000 : 10_000))) noisy = true
+    report.begin(group, load())
+  }
+  for (const name of options.sections) await sections[name]?.({ options, report, begin })
+  print(`${report.targets()}\n`)
+  if (noisy) print('Others used the processors during this run: expect figures above those of a quiet machine.\n')
+  const seconds = (Date.now() - startedAt.getTime()) / 1000
+  const results = {
+    startedAt: startedAt.toISOString(),
+    seconds,
+    machine: facts,
+    options,
+    noisy,
+    measures: report.measures,
+  }
+  mkdirSync(dirname(options.json), { recursive: true })
+  writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`)
+  print(`${seconds.toFixed(0)} s; written to ${options.json}\n`)
+}
+
+const options = parseOptions(process.argv.slice(2), 'bench/results/latest.json')
+if (options !== 'help') await run(options)
+process.exit(0)
