@@ -1,0 +1,109 @@
+import type { Backend } from '../../src/backends/backend.ts'
+import { NetlinkRoute } from '../../src/kernel/route/netlink-route.ts'
+import type { ModelChange } from '../../src/model/change.ts'
+import type { Family, IP } from '../../src/model/ip.ts'
+import { toChanges } from '../../src/source/objects/to-changes.ts'
+import { systemClock } from '../../src/sync/clock.ts'
+import { noopObserver } from '../../src/sync/events.ts'
+import { FamilySync } from '../../src/sync/family.ts'
+import { SyncLoop } from '../../src/sync/loop.ts'
+import { TrackedDesired } from '../../src/sync/tracked-desired.ts'
+import { Tracker } from '../../src/track/tracker.ts'
+import type { Settings } from '../flows/flow.ts'
+import { nodeName } from '../flows/net.ts'
+import type { Manifest } from '../flows/objects.ts'
+
+const hours = 3_600_000
+
+/** Objects to kernel, as the program wires it, one sync at a time: every call resolves when the kernel is up to date. */
+export class InProcessProxy {
+  readonly #tracker = new Tracker({ startedAt: Date.now() })
+  readonly #loop: SyncLoop
+  readonly #settings: Settings
+  readonly #ended = new AbortController()
+  #present = new Map<string, ModelChange>()
+  #addresses: readonly IP[] = []
+  #syncing: Promise<void> = Promise.resolve()
+
+  constructor(backends: readonly Backend[], settings: Settings) {
+    this.#settings = settings
+    const [first] = backends
+    if (first === undefined) throw new TypeError('no backend')
+    const desired = new TrackedDesired({
+      tracker: this.#tracker,
+      settings,
+      nodeName,
+      supportedSchedulers: first.capabilities.schedulers,
+      interfaceAddresses: () => this.#addresses,
+    })
+    this.#loop = new SyncLoop({
+      tracker: this.#tracker,
+      families: backends.map((backend) => new FamilySync(backend, desired, systemClock)),
+      observer: noopObserver,
+      clock: systemClock,
+      syncPeriodMs: hours,
+      minSyncPeriodMs: 0,
+      random: Math.random,
+      afterSync: () => {},
+    })
+  }
+
+  async start(objects: readonly Manifest[]): Promise<void> {
+    const route = new NetlinkRoute()
+    const ips = (list: readonly { readonly ip: IP }[]): readonly IP[] => list.map(({ ip }) => ip)
+    const present = await route.watchAddresses((list) => void this.#addressesChanged(ips(list)), this.#ended.signal)
+    this.#addresses = ips(present)
+    await this.update(objects)
+  }
+
+  async update(objects: readonly Manifest[]): Promise<void> {
+    const wanted = new Map<string, ModelChange>()
+    for (const { kind, ...change } of toChanges({ kind: 'List', apiVersion: 'v1', items: objects }, this.#settings)
+      .changes) {
+      wanted.set(keyOf({ kind, ...change } as ModelChange), { kind, ...change } as ModelChange)
+    }
+    const gone: ModelChange[] = []
+    for (const [key, change] of this.#present) if (!wanted.has(key)) gone.push({ ...change, value: undefined })
+    this.#tracker.apply([...gone, ...wanted.values()])
+    this.#present = wanted
+    await this.#sync()
+  }
+
+  async distrust(family: Family): Promise<void> {
+    this.#loop.distrust(family, 'tableDeleted')
+    await this.#sync()
+  }
+
+  async stop(): Promise<void> {
+    this.#ended.abort()
+    await this.#syncing.catch(() => {})
+  }
+
+  async #addressesChanged(addresses: readonly IP[]): Promise<void> {
+    this.#addresses = addresses
+    this.#loop.hostChanged()
+    await this.#sync()
+  }
+
+  /** One after the other: the loop knows no two syncs at once. */
+  #sync(): Promise<void> {
+    const next = this.#syncing.then(async () => {
+      const error = await this.#loop.syncOnce(new AbortController().signal)
+      if (error !== undefined) throw error
+    })
+    this.#syncing = next.catch(() => {})
+    return next
+  }
+}
+
+const keyOf = (change: ModelChange): string => {
+  switch (change.kind) {
+    case 'service':
+    case 'slice':
+      return `${change.kind} ${change.key}`
+    case 'node':
+      return change.kind
+    case 'serviceCidr':
+      return `${change.kind} ${change.name}`
+  }
+}

@@ -1,0 +1,149 @@
+import t from 'tap'
+import { assertNever } from '../../src/model/assert-never.ts'
+import type { Protocol } from '../../src/model/protocol.ts'
+import type { Expectation, FlowCase, FlowTable, Packet, Settings } from '../flows/flow.ts'
+import { type Net, nets } from '../flows/net.ts'
+import { type Manifest, node } from '../flows/objects.ts'
+import type { Outcome } from '../support/host-protocol.ts'
+import type { BackendUnderTest } from './backend-under-test.ts'
+import { forgetConnections } from './conntrack.ts'
+import { defaultSettings } from './settings.ts'
+import type { Stage } from './stage.ts'
+
+/** How long silence has to last to count as such; an answer comes within a millisecond or two. */
+const silenceMs = 250
+/** The patience with an answer that is expected: a busy machine must not fail a test. */
+const answerMs = 10_000
+
+export interface FlowRun {
+  readonly backend: BackendUnderTest
+  readonly stage: Stage
+  readonly protocols: readonly Protocol[]
+}
+
+/**
+ * Plays a table in both families and every protocol. A case follows on the one before, as an update of a running proxy,
+ * unless its settings are others: so each table also goes through the changes from case to case.
+ */
+export const playTable = async (
+  name: string,
+  table: FlowTable,
+  { backend, stage, protocols }: FlowRun,
+): Promise<void> => {
+  for (const net of nets) {
+    for (const protocol of protocols) {
+      await t.test(`${name}, ${net.family}, ${protocol}, ${backend.name}`, async (t) => {
+        let settings: Settings | undefined
+        for (const flow of table(net, protocol, backend.traits)) {
+          const wanted = { ...defaultSettings, ...flow.settings }
+          const objects = withNode(flow.objects)
+          if (settings !== undefined && same(settings, wanted)) await backend.update(objects)
+          else await backend.start(objects, wanted)
+          settings = wanted
+          await playCase(t, flow, protocol, stage)
+        }
+        await backend.stop()
+        await backend.cleanup()
+      })
+    }
+  }
+}
+
+export const withNode = (objects: readonly Manifest[]): readonly Manifest[] =>
+  objects.some(({ kind }) => kind === 'Node') ? objects : [node(nets), ...objects]
+
+const same = (a: Settings, b: Settings): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+export type Assertions = Pick<typeof t, 'same'>
+
+const playCase = async (t: Assertions, flow: FlowCase, protocol: Protocol, stage: Stage): Promise<void> => {
+  const seen = await Promise.all(flow.packets.map((packet) => play(packet, protocol, stage)))
+  flow.packets.forEach((packet, i) => {
+    const title = `${flow.name}: ${packet.from}${packet.source === undefined ? '' : ` as ${packet.source}`} to ${packet.to} port ${packet.port} (${flow.rules.join(' ')})`
+    t.same(seen[i]?.got, seen[i]?.wanted, title)
+  })
+  forgetConnections(new AbortController().signal)
+}
+
+/** So many connections that each of `count` endpoints is missed with a chance below 1e-8. */
+const triesFor = (count: number): number =>
+  count < 2 ? 2 : Math.ceil(Math.log(1e-8 / count) / Math.log(1 - 1 / count))
+
+interface Seen {
+  readonly got: unknown
+  readonly wanted: unknown
+}
+
+const familyOf = (address: string): Net => {
+  const net = nets.find(({ family }) => (family === 'IPv6') === address.includes(':'))
+  if (net === undefined) throw new TypeError(`no family: ${address}`)
+  return net
+}
+
+const play = async (packet: Packet, protocol: Protocol, stage: Stage): Promise<Seen> => {
+  const { expect } = packet
+  const quiet = isQuiet(expect, protocol)
+  const outcomes = await stage.host(packet.from).connect({
+    protocol,
+    address: packet.to,
+    port: packet.port,
+    count: expect.kind === 'answered' ? triesFor(expect.by.length) : 2,
+    timeoutMs: quiet ? silenceMs : answerMs,
+    ...(packet.source === undefined ? {} : { sourceAddress: packet.source }),
+  })
+  const got = summary(outcomes)
+  const wanted = wantedOf(packet)
+  if (expect.kind !== 'untouched' || protocol === 'TCP') return { got, wanted }
+  return { got: got.filter((text) => text !== 'timeout' && !wanted.includes(text)), wanted: [] }
+}
+
+/**
+ * Without us a packet reaches a server, which over TCP answers from the address it was asked at. A datagram's answer may
+ * come from another address, which the client does not take, so over UDP and SCTP silence is as good.
+ */
+const isQuiet = (expect: Expectation, protocol: Protocol): boolean =>
+  expect.kind === 'dropped' || (expect.kind === 'untouched' && protocol !== 'TCP')
+
+const wantedOf = (packet: Packet): readonly string[] => {
+  const { expect } = packet
+  const { at } = familyOf(packet.to)
+  switch (expect.kind) {
+    case 'answered': {
+      const peer = expect.sees === 'node' ? at.node : (packet.source ?? at[packet.from])
+      return [...expect.by].sort().map((name) => `${name} answers ${peer}`)
+    }
+    case 'refused':
+      return ['refused']
+    case 'dropped':
+      return ['timeout']
+    case 'untouched':
+      return [`${expect.by} answers ${packet.source ?? ownSource(packet)}`]
+    default:
+      return assertNever(expect, 'expectation')
+  }
+}
+
+/** Towards an address of its own a host is its own peer at that address. */
+const ownSource = ({ from, to }: Packet): string => {
+  const net = familyOf(to)
+  const ownAddresses = [net.at.node, net.nodeSecond, net.loopback]
+  return from === 'node' && ownAddresses.includes(to) ? to : net.at[from]
+}
+
+/** Every different outcome once, sorted. */
+export const summary = (outcomes: readonly Outcome[]): readonly string[] =>
+  [...new Set(outcomes.map(outcomeText))].sort()
+
+const outcomeText = (outcome: Outcome): string => {
+  switch (outcome.kind) {
+    case 'answered':
+      return `${outcome.name} answers ${outcome.peer}`
+    case 'refused':
+    case 'timeout':
+      return outcome.kind
+    case 'failed':
+      return `failed with ${outcome.code}`
+    default:
+      return assertNever(outcome, 'outcome')
+  }
+}

@@ -1,0 +1,72 @@
+/** What a table of packet flows is made of. A table is data: it knows nothing of backends, kernels or sockets. */
+import type { Capabilities } from '../../src/backends/backend.ts'
+import type { HostSettings } from '../../src/desired/host-state.ts'
+import type { Protocol } from '../../src/model/protocol.ts'
+import type { ObjectOptions } from '../../src/source/objects/read-objects.ts'
+import type { Net, Place, PodName } from './net.ts'
+import type { Front, Manifest } from './objects.ts'
+
+/** A rule of docs/service-semantics.md. */
+export type Rule = `S${number}.${number}`
+
+/** What becomes of a packet. The first three are told apart by the kernel alone, never by a server that is missing. */
+export type Expectation =
+  /** Translated. Each of `by` answers at least once and nobody else does; the endpoint sees `sees` as its client. */
+  | { readonly kind: 'answered'; readonly by: readonly PodName[]; readonly sees: 'client' | 'node' }
+  /** ICMP port unreachable (TCP reset): the client knows at once. */
+  | { readonly kind: 'refused' }
+  /** Nothing comes back. */
+  | { readonly kind: 'dropped' }
+  /** Goes where it would without us: to `by`, which has a server there. */
+  | { readonly kind: 'untouched'; readonly by: 'node' | 'elsewhere' }
+
+export interface Packet {
+  readonly from: Place
+  /** Source address, where it is not the place's own. */
+  readonly source?: string
+  readonly to: string
+  readonly port: number
+  readonly expect: Expectation
+}
+
+/** What a backend does where docs/service-semantics.md leaves it to the backend. */
+export interface Traits extends Capabilities {
+  /** S10.1 */
+  readonly unusedPorts: 'refused' | 'routed'
+  /** S10.2 */
+  readonly unusedClusterIPs: 'dropped' | 'routed'
+  /** S7.4 */
+  readonly rangesWithoutEndpoints: boolean
+}
+
+/** Configuration, as far as rules depend on it. */
+export interface Settings extends HostSettings, ObjectOptions {}
+
+export interface FlowCase {
+  readonly name: string
+  readonly rules: readonly Rule[]
+  readonly settings?: Partial<Settings>
+  /** Everything in the cluster. Our Node is added unless it is here. */
+  readonly objects: readonly Manifest[]
+  readonly packets: readonly Packet[]
+}
+
+/** Cases of one subject, in one family and protocol, as a backend with these traits has to pass them. */
+export type FlowTable = (net: Net, protocol: Protocol, traits: Traits) => readonly FlowCase[]
+
+export const refused: Expectation = { kind: 'refused' }
+export const dropped: Expectation = { kind: 'dropped' }
+export const toElsewhere: Expectation = { kind: 'untouched', by: 'elsewhere' }
+export const toNodeItself: Expectation = { kind: 'untouched', by: 'node' }
+/** The endpoint sees the client's own address. */
+export const direct = (...by: readonly PodName[]): Expectation => ({ kind: 'answered', by, sees: 'client' })
+/** The endpoint sees the node's address. */
+export const masqueraded = (...by: readonly PodName[]): Expectation => ({ kind: 'answered', by, sees: 'node' })
+
+/** One packet to the address and port of `front`. */
+export const to = (front: Front, from: Place, expect: Expectation): Packet => ({
+  from,
+  to: front.ip,
+  port: front.port,
+  expect,
+})
