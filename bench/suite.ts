@@ -4,13 +4,21 @@ import { dirname } from 'node:path'
 import { load, machine, quiet } from './machine.ts'
 import { type Options, parseOptions, type SectionName } from './options.ts'
 import { Report } from './report.ts'
+import { cliSection } from './sections/cli.ts'
+import { connectSection } from './sections/connect.ts'
+import { kubeProxySection } from './sections/kube-proxy.ts'
 import type { Bench } from './sections/section.ts'
 import { syncSection } from './sections/sync.ts'
 
 const print = (text: string): void => void process.stdout.write(text)
 
-const sections: Readonly<Partial<Record<SectionName, (bench: Bench) => Promise<void>>>> = {
-  sync: syncSection,
+/** In a fixed order: what the section before leaves behind is no burden to the next. */
+const runSections = async (bench: Bench): Promise<void> => {
+  const wanted = (name: SectionName): boolean => bench.options.sections.includes(name)
+  if (wanted('sync')) await syncSection(bench)
+  if (wanted('cli')) await cliSection(bench)
+  const kubeProxy = wanted('kube-proxy') ? await kubeProxySection(bench) : undefined
+  if (wanted('connect')) await connectSection(bench, kubeProxy)
 }
 
 const run = async (options: Options): Promise<void> => {
@@ -28,7 +36,7 @@ const run = async (options: Options): Promise<void> => {
     if (!(await quiet(options.quick ? 1_000 : 10_000))) noisy = true
     report.begin(group, load())
   }
-  for (const name of options.sections) await sections[name]?.({ options, report, begin })
+  await runSections({ options, report, begin })
   print(`${report.targets()}\n`)
   if (noisy) print('Others used the processors during this run: expect figures above those of a quiet machine.\n')
   const seconds = (Date.now() - startedAt.getTime()) / 1000

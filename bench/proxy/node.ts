@@ -12,15 +12,9 @@ import type { ModelChange } from '../../src/model/change.ts'
 import { families, parseIP } from '../../src/model/ip.ts'
 import { systemClock } from '../../src/sync/clock.ts'
 import type { StageDurations, SyncEvents } from '../../src/sync/events.ts'
-import { clusterCidr, ownNode, ownNodeIP } from '../cluster/addresses.ts'
+import { ownNodeIP } from '../cluster/addresses.ts'
+import { nodeFlags } from './flags.ts'
 import { TimedClient } from './timed-client.ts'
-
-/** How the synthetic node would be configured; the CLI is given the same. */
-export const nodeFlags = [
-  '--proxy-mode=nftables',
-  `--hostname-override=${ownNode}`,
-  `--cluster-cidr=${clusterCidr}`,
-] as const
 
 /** One sync of both families, added up. Milliseconds, from the change's arrival to the last acknowledgement. */
 export interface SyncTimes {
