@@ -29,10 +29,6 @@ export class Ledger {
     return this.#chains.get(name)?.uses ?? 0
   }
 
-  hasChain(name: string): boolean {
-    return this.#present.has(name)
-  }
-
   *usedChains(): Generator<readonly [string, ChainClass]> {
     for (const [name, { value }] of this.#chains) yield [name, value]
   }

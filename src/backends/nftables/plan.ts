@@ -82,7 +82,10 @@ const planDelta = (
   const chains = new Map<string, ChainClass>()
   if (structure) for (const [name, chain] of ledger.usedChains()) chains.set(name, chain)
   for (const [name, { value, uses }] of delta.chains) {
-    if (uses > 0 && (structure || !ledger.hasChain(name))) chains.set(name, value)
+    const before = ledger.chainUses(name)
+    if (before + uses === 0) chains.delete(name)
+    // Also one that is still there, unused: its rules may be those of another time.
+    else if (before === 0) chains.set(name, value)
   }
   const batch = newBatch(host)
   writeChains(batch, chains, host)

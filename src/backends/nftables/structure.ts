@@ -176,10 +176,14 @@ export const setDeclaration = (
 export const hookText = ({ type, hook, priority }: BaseHook): string =>
   `type ${type} hook ${hook} priority ${priority};`
 
-/** An empty chain whose name tells which structure the table has: {@link structureScript} of the same host is a no-op then. */
+/**
+ * An empty chain whose name tells which structure the table has: {@link structureScript} of the same host is a no-op
+ * then, and class chains need not be written again either, so what their rules take from the host is part of it.
+ */
 export const layoutMarker = (host: HostState): string => {
   const declarations = setNames.map((set) => setDeclaration(set, host.family).body)
-  const text = JSON.stringify([declarations, fixedChains(host)])
+  const inClassChains = [podMatch(host.detector, host.family), setMark(host)]
+  const text = JSON.stringify([declarations, fixedChains(host), inClassChains])
   return `layout-${createHash('sha256').update(text).digest('hex').slice(0, 12)}`
 }
 export const isLayoutMarker = (chain: string): boolean => chain.startsWith('layout-')
