@@ -24,7 +24,7 @@ export const connectAll = async (
   count: number,
   pods: readonly Pod[],
 ): Promise<readonly Greeting[]> => {
-  const outcomes = await client.connect({ ...target, count })
+  const outcomes = await client.connect({ ...target, count, timeoutMs: 10_000 })
   const to = `${target.address}:${target.port}`
   const answers = outcomes.filter((outcome) => outcome.kind === 'answered')
   const failed = countBy(outcomes.filter(({ kind }) => kind !== 'answered').map(describe), (text) => text)

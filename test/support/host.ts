@@ -25,7 +25,7 @@ interface Waiting {
   readonly reject: (error: Error) => void
 }
 
-/** What to connect to; the rest has defaults: one TCP connection, a second's patience. */
+/** What to connect to; the rest has defaults: one TCP connection, three seconds' patience. */
 export type Target = Pick<Ask, 'address' | 'port'> & Partial<Ask>
 
 /**
@@ -84,7 +84,7 @@ export class Host {
 
   /** One outcome for each connection; never rejects because of the network. */
   async connect(target: Target): Promise<readonly Outcome[]> {
-    return this.#request('ask', { protocol: 'TCP', count: 1, parallel: 16, timeoutMs: 1_000, ...target })
+    return this.#request('ask', { protocol: 'TCP', count: 1, parallel: 16, timeoutMs: 3_000, ...target })
   }
 
   /** A single connection. */
@@ -95,7 +95,7 @@ export class Host {
 
   /** Opens a TCP connection and keeps it. */
   async hold(target: Pick<Hold, 'address' | 'port'> & Partial<Hold>): Promise<Held> {
-    return this.#request('hold', { timeoutMs: 1_000, ...target })
+    return this.#request('hold', { timeoutMs: 3_000, ...target })
   }
 
   /** One more request over a held connection; a connection that was cut is opened anew. */
