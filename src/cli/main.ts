@@ -51,7 +51,8 @@ const main = async (argv: readonly string[]): Promise<void> => {
   const { action } = config
   const stop = stopOnSignals()
   if (action === 'run') return serve(config, warnings, configText, stop)
-  for (const line of warnings) complain(line)
+  // Clean-up is the same whatever the settings.
+  if (action !== 'cleanup') for (const line of warnings) complain(line)
   await act(action, config, stop.signal)
 }
 
@@ -71,6 +72,8 @@ const act = async (action: Exclude<Action, 'run'>, config: Config, signal: Abort
 }
 
 const writeConfig = async ({ writeConfigTo = '', effective }: Config): Promise<void> => {
+  // Not by its path: that of a socket cannot be opened.
+  if (writeConfigTo === '/dev/stdout') return say(toYaml(effective))
   try {
     await writeFile(writeConfigTo, toYaml(effective))
   } catch (cause) {
