@@ -104,7 +104,7 @@ const showScaling = async (client: Host, show: Showcase, spare: readonly Pod[]):
     const change = `${before} -> ${size} endpoints  ${size > before ? '+' : '-'} ${pod.name} ${pod.ip}`
     if (took === undefined) throw new Error(`${change}: did not reach the kernel within ${changeLimitMs} ms`)
     times.push(took)
-    say(`${change.padEnd(42)}${bar(took, 20, 20)} ${formatMs(took).padStart(8)}`)
+    say(`${change.padEnd(42)}${bar(took, 50, 20)} ${formatMs(took).padStart(8)}`)
     await connectAll(client, { address: show.clusterIP, port: show.port }, connectionsPerChange, most.slice(0, size))
     before = size
   }

@@ -45,7 +45,7 @@ await timed('kernel tests', (signal) =>
       folder: `${build}/test/kernel`,
       only: [],
       parallel: 2,
-      fileLimitMs: 120_000,
+      fileLimitMs: 180_000,
       missing: missingMeans(),
       print,
     },

@@ -12,7 +12,7 @@ const tally = await runKernelTests(
     folder: fileURLToPath(new URL('.', import.meta.url)),
     only: process.argv.slice(2),
     parallel: 2,
-    fileLimitMs: 120_000,
+    fileLimitMs: 180_000,
     missing: missingMeans(),
     print: (text) => process.stdout.write(text),
   },
