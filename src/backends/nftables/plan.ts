@@ -7,11 +7,11 @@ import type { ChainClass } from './class.ts'
 import { classRules } from './class-rules.ts'
 import { writeElement } from './codec.ts'
 import { diffElements, type ElementDiff } from './diff.ts'
-import { type Element, elementContent, elementOfKey, keyText } from './element.ts'
+import { type Element, elementContent, elementKey, elementOfKey, keyText } from './element.ts'
 import { hostElements, layOutService } from './layout.ts'
 import { isShared, Ledger, LedgerDelta } from './ledger.ts'
 import type { ObservedTable } from './observe.ts'
-import { nftFamily, type SetName, tableName } from './schema.ts'
+import { nftFamily, type SetName, schemaOf, tableName } from './schema.ts'
 import { fixedChains, isLayoutMarker, layoutMarker, structureScript } from './structure.ts'
 
 /** What one apply writes: the structure as text if it has to change, then one atomic batch. */
@@ -76,7 +76,7 @@ const planDelta = (
     diffElements(lists.before, lists.after, diff)
   }
   diffShared(delta, ledger, diff)
-  if (oldHost !== host) diffElements(hostElements(oldHost), hostElements(host), diff)
+  const flushed = oldHost === host ? [] : diffHost(oldHost, host, diff)
 
   const structure = oldHost !== host && layoutMarker(host) !== layoutMarker(oldHost)
   const chains = new Map<string, ChainClass>()
@@ -89,8 +89,7 @@ const planDelta = (
   }
   const batch = newBatch(host)
   writeChains(batch, chains, host)
-  writeElements(batch, diff.removed, 'delete', host)
-  writeElements(batch, diff.added, 'add', host)
+  writeDiff(batch, diff, flushed, host)
   return {
     summary: summarise(batch, diff.added.length, diff.removed.length, structure),
     script: structure ? structureScript(host, [layoutMarker(oldHost)]) : undefined,
@@ -108,6 +107,31 @@ const countBySet = ({ removed, added }: ElementDiff): ReadonlyMap<SetName, numbe
   for (const { set } of added) counts.set(set, (counts.get(set) ?? 0) + 1)
   for (const { set } of removed) counts.set(set, (counts.get(set) ?? 0) - 1)
   return counts
+}
+
+/**
+ * Sets whose elements are the ends of intervals. The kernel takes an end only together with its beginning, so such a set
+ * is written anew or not at all. They are small.
+ */
+const holdsEnds = (set: SetName): boolean => schemaOf(set).key.includes('boundary')
+
+/** Returns the sets to be flushed, because {@link holdsEnds}. */
+const diffHost = (before: HostState, after: HostState, into: ElementDiff): readonly SetName[] => {
+  const [old, next] = [hostElements(before), hostElements(after)]
+  const isEnd = ({ set }: Element): boolean => holdsEnds(set)
+  const isOther = (element: Element): boolean => !isEnd(element)
+  diffElements(old.filter(isOther), next.filter(isOther), into)
+  const ends = { removed: old.filter(isEnd), added: next.filter(isEnd) }
+  if (ends.removed.map(elementKey).join() === ends.added.map(elementKey).join()) return []
+  into.removed.push(...ends.removed)
+  into.added.push(...ends.added)
+  return [...new Set([...ends.removed, ...ends.added].map(({ set }) => set))]
+}
+
+/** Whether a set that {@link holdsEnds} is as `host` wants it. */
+const endsIntact = (set: SetName, found: ReadonlyMap<string, string>, host: HostState): boolean => {
+  const wanted = hostElements(host).filter((element) => element.set === set)
+  return found.size === wanted.length && wanted.every((element) => found.has(keyText(element)))
 }
 
 /** A shared element appears with its first user and goes with its last. */
@@ -130,7 +154,8 @@ const planFull = (
 ): NftPlan => {
   const usable = observed?.kind === 'table'
   const present = usable ? observed.elements : undefined
-  const garbled: ReadonlySet<SetName> = usable ? observed.garbled : new Set()
+  const flushed = new Set(usable ? observed.garbled : [])
+  for (const [set, found] of present ?? []) if (holdsEnds(set) && !endsIntact(set, found, host)) flushed.add(set)
   const delta = new LedgerDelta()
   const batch = newBatch(host)
   const diff: ElementDiff = { removed: [], added: [] }
@@ -149,7 +174,7 @@ const planFull = (
       }
       return
     }
-    const found = garbled.has(element.set) ? undefined : present.get(element.set)
+    const found = flushed.has(element.set) ? undefined : present.get(element.set)
     const key = keyText(element)
     if (found?.get(key) === elementContent(element)) found.delete(key)
     else diff.added.push(element)
@@ -168,7 +193,6 @@ const planFull = (
   for (const element of hostElements(host)) want(element)
   // Whatever is left of the observed elements is unwanted, or there with another value.
   for (const [set, found] of present ?? []) {
-    if (garbled.has(set)) continue
     for (const key of found.keys()) diff.removed.push(elementOfKey(set, key))
   }
 
@@ -182,9 +206,7 @@ const planFull = (
   }
   noteForeignChains(ledger, known, host)
   writeChains(batch, rewritten, host)
-  for (const set of garbled) batch.flushSet(set)
-  writeElements(batch, diff.removed, 'delete', host)
-  writeElements(batch, diff.added, 'add', host)
+  writeDiff(batch, diff, [...flushed], host)
   const markers = [...known.keys()].filter((name) => isLayoutMarker(name) && name !== layoutMarker(host))
   const reset = observed?.kind === 'incompatible' ? `delete table ${nftFamily(host.family)} ${tableName}\n` : ''
   return {
@@ -220,6 +242,18 @@ const writeChains = (batch: Batch, chains: ReadonlyMap<string, ChainClass>, host
     batch.flushChain(name)
   }
   for (const [name, chain] of chains) for (const { exprs } of classRules(chain, host)) batch.addRule(name, exprs)
+}
+
+const writeDiff = (
+  batch: Batch,
+  { removed, added }: ElementDiff,
+  flushed: readonly SetName[],
+  host: HostState,
+): void => {
+  for (const set of flushed) batch.flushSet(set)
+  const single = flushed.length === 0 ? removed : removed.filter(({ set }) => !flushed.includes(set))
+  writeElements(batch, single, 'delete', host)
+  writeElements(batch, added, 'add', host)
 }
 
 const writeElements = (
