@@ -31,7 +31,7 @@ export interface NodeParts {
 }
 
 /** How long `--once` goes on while the API server answers nothing but errors. */
-const onceTroubleMs = 15_000
+const onceTroubleMs = 10_000
 
 /**
  * Fills the caches, then keeps the kernel in step with them until told to end; or writes once. Nothing is written

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { ownNamespace } from '../support/namespace.ts'
 import { node, service, slice, writeManifests } from './cli-manifests.ts'
-import { elements, endpoints, get, runWeir, services, sh, temporaryFolder, Weir } from './cli-program.ts'
+import { elements, endpoints, get, runWeir, services, sh, startWeir, temporaryFolder } from './cli-program.ts'
 import { kubeProxyRules, kubeProxyTables } from './takeover-fixture.ts'
 
 ownNamespace(import.meta.url)
@@ -240,7 +240,7 @@ t.test('a port that is taken', async (t) => {
     oneLine(t, ended, /^weir: cannot listen 127\.0\.0\.1:10256: the address is in use$/)
   })
   await t.test('is said once without, tried again, and holds up nothing else', async (t) => {
-    const weir = await new Weir(flags).serving()
+    const weir = await startWeir(t, flags).serving()
     t.match(weir.lines(/in use/), [
       /Health server: cannot listen 127\.0\.0\.1:10256: the address is in use; trying again/,
     ])

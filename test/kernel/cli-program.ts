@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
 
 /** The program as `npm run build:all` left it. */
 const program = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
@@ -23,7 +24,7 @@ export interface Ended {
 }
 
 /** A weir process in this test's network namespace. */
-export class Weir {
+class Weir {
   readonly ended: Promise<Ended>
   readonly #child: ChildProcess
   #stdout = ''
@@ -78,6 +79,13 @@ export class Weir {
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }
+}
+
+/** A weir process that does not outlive the test. */
+export const startWeir = (t: Test, args: readonly string[], options: StartOptions = {}): Weir => {
+  const weir = new Weir(args, options)
+  t.teardown(() => weir.end('SIGKILL'))
+  return weir
 }
 
 /** A weir process that ends by itself. */
