@@ -1,10 +1,14 @@
-import type { Backend, ServiceChange } from '../backends/backend.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { Backend, Change, Observed, ServiceChange } from '../backends/backend.ts'
 import type { ServiceState } from '../model/desired.ts'
 import type { HostState } from '../model/host.ts'
 import type { Family } from '../model/ip.ts'
 import type { ServiceKey, ServicePortId } from '../model/names.ts'
+import type { Problem } from '../model/problem.ts'
 import type { Clock } from './clock.ts'
+import { isRefusal } from './error.ts'
 import type { DriftReason, StageDurations, SyncKind } from './events.ts'
+import { isolate, leftOut, type States, type Writer } from './quarantine.ts'
 
 /** What a family's sync works from. All of it is computed from the tracker; nothing here does I/O. */
 export interface DesiredSource {
@@ -28,10 +32,24 @@ export interface SyncOutcome {
   readonly structure: boolean
   /** Why a full sync was done, when somebody else's write was the reason. */
   readonly drift: DriftReason | undefined
+  /** Services that had to be left out, and were not left out before. */
+  readonly problems: readonly Problem[]
 }
 
 /** Why the next sync of a family has to look at the kernel first. */
-type FullReason = 'start' | 'failure' | DriftReason
+type FullReason = 'start' | 'failure' | 'leftOut' | DriftReason
+
+/** A reason replaces a weaker one: drift needs more repair than a failure, and before the first sync there is no drift. */
+const strength = {
+  leftOut: 0,
+  failure: 1,
+  periodic: 2,
+  elementsChanged: 2,
+  tableDeleted: 2,
+  start: 3,
+} as const satisfies Record<FullReason, number>
+
+const isDrift = (reason: FullReason): reason is DriftReason => strength[reason] === 2
 
 /**
  * One family: what was last applied, and how to get from there to what is wanted. What was applied changes only
@@ -43,8 +61,11 @@ export class FamilySync {
   readonly #desired: DesiredSource
   readonly #clock: Clock
   #applied = new Map<ServiceKey, readonly ServiceState[]>()
+  /** Services that the kernel refuses: no part of what was applied. */
+  #leftOut: ReadonlyMap<ServiceKey, unknown> = new Map()
   #host: HostState | undefined
   #full: FullReason | undefined = 'start'
+  #refused = false
 
   constructor(backend: Backend, desired: DesiredSource, clock: Clock) {
     this.family = backend.family
@@ -62,10 +83,15 @@ export class FamilySync {
     return this.#applied
   }
 
+  /** Services that are not applied, because they were refused, with the error that said so. */
+  leftOut(): ReadonlyMap<ServiceKey, unknown> {
+    return this.#leftOut
+  }
+
   /** The next sync compares with the kernel instead of trusting what was applied. */
   distrust(reason: FullReason): void {
-    // The first reason says most: a later one is usually its consequence.
-    this.#full ??= reason
+    // Of equal ones the first says most: a later one is usually its consequence.
+    if (this.#full === undefined || strength[reason] > strength[this.#full]) this.#full = reason
   }
 
   get needsFull(): boolean {
@@ -77,8 +103,11 @@ export class FamilySync {
     // Cleared first: a reason that comes up while this sync runs is one for the next.
     this.#full = undefined
     try {
-      return reason === undefined ? await this.#partial(request, signal) : await this.#fullSync(reason, signal)
+      const outcome = reason === undefined ? await this.#partial(request, signal) : await this.#fullSync(reason, signal)
+      this.#refused = false
+      return outcome
     } catch (error) {
+      this.#refused = isRefusal(error, signal)
       this.distrust(reason ?? 'failure')
       throw error
     }
@@ -104,32 +133,46 @@ export class FamilySync {
       if (states.length === 0) this.#applied.delete(key)
       else this.#applied.set(key, states)
     }
+    if (this.#leftOut.size > 0) this.#leftOut = new Map([...this.#leftOut].filter(([key]) => !next.has(key)))
     this.#host = host
     const stages = { desiredMs: t1 - t0, planMs: t2 - t1, applyMs: clock.monotonic() - t2 }
     const { added, removed, structure } = plan.summary
-    return { kind: 'partial', stages, added, removed, structure, drift: undefined }
+    return { kind: 'partial', stages, added, removed, structure, drift: undefined, problems: [] }
   }
 
   async #fullSync(reason: FullReason, signal: AbortSignal): Promise<SyncOutcome> {
-    const clock = this.#clock
+    const write = new FullWrite(this.#backend, !isOwnDoing(reason), this.#clock, signal)
     const observed = await this.#backend.observe(signal)
-    const t0 = clock.monotonic()
+    const t0 = this.#clock.monotonic()
     const host = this.#desired.host(this.family)
     const next = new Map<ServiceKey, readonly ServiceState[]>()
     for (const key of this.#desired.keys()) {
       const states = this.#desired.states(this.family, key)
       if (states.length > 0) next.set(key, states)
     }
-    const t1 = clock.monotonic()
-    const rewrite = reason === 'start' || reason === 'tableDeleted' || reason === 'elementsChanged'
-    const plan = this.#backend.plan({ kind: 'full', host, services: flatten(next), rewrite }, observed)
-    const t2 = clock.monotonic()
-    await this.#backend.apply(plan, signal)
+    const desiredMs = this.#clock.monotonic() - t0
+    let refused: ReadonlyMap<ServiceKey, unknown> = new Map()
+    try {
+      await write.full(host, next, observed)
+    } catch (error) {
+      // The kernel may have changed between the look and the write: only a second refusal is held against Services.
+      if (!this.#refused || !isRefusal(error, signal)) throw error
+      refused = await isolate(next, error, this.#changed(next), write.as(host), signal)
+    }
+    for (const key of refused.keys()) next.delete(key)
+    const problems = [...refused]
+      .filter(([key]) => !this.#leftOut.has(key))
+      .map(([key, error]) => leftOut(this.family, key, error))
     this.#applied = next
+    this.#leftOut = refused
     this.#host = host
-    const stages = { desiredMs: t1 - t0, planMs: t2 - t1, applyMs: clock.monotonic() - t2 }
-    const { added, removed, structure } = plan.summary
-    return { kind: 'full', stages, added, removed, structure, drift: driftOf(reason) }
+    const { planMs, applyMs, added, removed, structure } = write
+    const drift = isDrift(reason) ? reason : undefined
+    return { kind: 'full', stages: { desiredMs, planMs, applyMs }, added, removed, structure, drift, problems }
+  }
+
+  #changed(next: States): readonly ServiceKey[] {
+    return [...next].filter(([key, states]) => !isDeepStrictEqual(this.#applied.get(key), states)).map(([key]) => key)
   }
 
   *#everyKey(): Generator<ServiceKey> {
@@ -139,10 +182,58 @@ export class FamilySync {
   }
 }
 
-const driftOf = (reason: FullReason): DriftReason | undefined =>
-  reason === 'start' || reason === 'failure' ? undefined : reason
+/** Nobody else wrote: rules that look right are right. */
+const isOwnDoing = (reason: FullReason): boolean => reason === 'failure' || reason === 'leftOut'
 
-function* flatten(states: ReadonlyMap<ServiceKey, readonly ServiceState[]>): Generator<ServiceState> {
+/** The writes of one full sync, usually a single one, and what they amount to. */
+class FullWrite {
+  readonly #backend: Backend
+  readonly #rewrite: boolean
+  readonly #clock: Clock
+  readonly #signal: AbortSignal
+  planMs = 0
+  applyMs = 0
+  added = 0
+  removed = 0
+  structure = false
+
+  constructor(backend: Backend, rewrite: boolean, clock: Clock, signal: AbortSignal) {
+    this.#backend = backend
+    this.#rewrite = rewrite
+    this.#clock = clock
+    this.#signal = signal
+  }
+
+  full(host: HostState, states: States, observed: Observed): Promise<void> {
+    return this.#write({ kind: 'full', host, services: flatten(states), rewrite: this.#rewrite }, observed)
+  }
+
+  as(host: HostState): Writer {
+    return {
+      full: async (states) => this.full(host, states, await this.#backend.observe(this.#signal)),
+      add: async (states) => {
+        const services = new Map<ServicePortId, ServiceChange>()
+        for (const after of states.values()) pair([], after, services)
+        await this.#write({ kind: 'delta', host, services })
+      },
+    }
+  }
+
+  async #write(change: Change, observed?: Observed): Promise<void> {
+    const t0 = this.#clock.monotonic()
+    const plan = this.#backend.plan(change, observed)
+    const t1 = this.#clock.monotonic()
+    this.planMs += t1 - t0
+    await this.#backend.apply(plan, this.#signal)
+    this.applyMs += this.#clock.monotonic() - t1
+    const { added, removed, structure } = plan.summary
+    this.added += added
+    this.removed += removed
+    this.structure ||= structure
+  }
+}
+
+function* flatten(states: States): Generator<ServiceState> {
   for (const list of states.values()) yield* list
 }
 

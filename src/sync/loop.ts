@@ -1,11 +1,12 @@
 import type { Family } from '../model/ip.ts'
-import type { Dirty } from '../track/pending.ts'
+import type { ServiceKey } from '../model/names.ts'
 import type { Tracker } from '../track/tracker.ts'
 import type { Clock } from './clock.ts'
 import { failureOf } from './error.ts'
 import type { DriftReason, SyncObserver } from './events.ts'
-import type { FamilySync, SyncOutcome, SyncRequest } from './family.ts'
+import type { FamilySync, SyncOutcome } from './family.ts'
 import { Pacing } from './pacing.ts'
+import { Waiting } from './waiting.ts'
 
 export interface SyncLoopOptions {
   readonly tracker: Tracker
@@ -16,23 +17,29 @@ export interface SyncLoopOptions {
   /** 0 = apply at once; set only when the user asked for a pause between syncs. */
   readonly minSyncPeriodMs: number
   readonly random: () => number
-  /** After every sync of which at least one family succeeded: services whose state may have changed (undefined = all). */
-  readonly afterSync: (changed: Dirty['services'] | undefined) => void
+  /** After every pass over the families, failed ones included: services whose state may have changed (undefined = all). */
+  readonly afterSync: (changed: ReadonlySet<ServiceKey> | undefined) => void
 }
 
 /** How long unused objects stay: kernels before 6.2 let go of a chain some time after its last reference. */
 const tidyAfterMs = 1000
 
-const nothing: SyncRequest = { services: new Set(), hostChanged: false, allServices: false }
+/** One family's way through the loop: it pauses, fails and tries again for itself. */
+interface Lane {
+  readonly sync: FamilySync
+  readonly pacing: Pacing
+  /** Changes that another family has written already. */
+  waiting: Waiting
+}
 
 /**
  * The one place that decides when to write and when to try again. A change is applied at once when nothing is in
- * flight; what comes during a commit goes into the next one. Changes leave the tracker's dirty set only when every
- * family has them.
+ * flight; what comes during a commit goes into the next one. A family that fails waits for its retry and holds up no
+ * other. Changes leave the tracker's dirty set when a family has written them; for the others they are kept here.
  */
 export class SyncLoop {
   readonly #options: SyncLoopOptions
-  readonly #pacing: Pacing
+  readonly #lanes: readonly Lane[]
   #requested = false
   #hostChanged = false
   #tidyAt: number | undefined
@@ -41,7 +48,7 @@ export class SyncLoop {
 
   constructor(options: SyncLoopOptions) {
     this.#options = options
-    this.#pacing = new Pacing(options)
+    this.#lanes = options.families.map((sync) => ({ sync, pacing: new Pacing(options), waiting: new Waiting() }))
     this.#verifyAt = options.clock.monotonic() + options.syncPeriodMs
   }
 
@@ -83,48 +90,51 @@ export class SyncLoop {
       await this.#waitForWork(stop)
       if (stop.aborted) return
       await this.#verifyIfDue(signal)
-      if (this.#requested && this.#pacing.delay(clock.monotonic()) === 0) await this.syncOnce(signal)
+      const due = this.#lanes.filter((lane) => this.#isDue(lane, clock.monotonic()))
+      if (due.length > 0) await this.#pass(due, signal)
       await this.#tidyIfDue(signal)
     }
   }
 
-  /** One pass over all families. Returns the first error, after every family has had its turn. */
-  async syncOnce(signal: AbortSignal): Promise<unknown> {
-    const { tracker, families, clock } = this.#options
+  /** One pass over all families, pauses or not. Returns the first error, after every family has had its turn. */
+  syncOnce(signal: AbortSignal): Promise<unknown> {
+    return this.#pass(this.#lanes, signal)
+  }
+
+  async #pass(lanes: readonly Lane[], signal: AbortSignal): Promise<unknown> {
+    const { tracker, clock, afterSync } = this.#options
     this.#requested = false
     const hostChanged = this.#hostChanged
     this.#hostChanged = false
     const dirty = tracker.take()
-    const request: SyncRequest =
-      dirty === undefined
-        ? { ...nothing, hostChanged }
-        : { services: dirty.services, hostChanged: hostChanged || dirty.hostChanged, allServices: dirty.allServices }
-    const wasFull = families.some((family) => family.needsFull)
+    const news = (lane: Lane): Waiting => lane.waiting.with(dirty, hostChanged)
+    const looked = new Set<ServiceKey>()
+    const done = new Set<Lane>()
+    let all = false
     let firstError: unknown
-    for (const family of families) {
-      if (dirty === undefined && !hostChanged && !family.needsFull) continue
-      const error = await this.#syncFamily(family, request, dirty, signal)
+    for (const lane of lanes) {
+      const request = news(lane)
+      const full = lane.sync.needsFull
+      const error = request.empty && !full ? undefined : await this.#syncFamily(lane, request, signal)
+      all ||= full || request.allServices
+      for (const key of request.services) looked.add(key)
+      if (error === undefined) done.add(lane)
       firstError ??= error
     }
-    if (firstError === undefined) {
+    if (done.size > 0) {
+      for (const lane of this.#lanes) lane.waiting = done.has(lane) ? new Waiting() : news(lane)
       if (dirty !== undefined) tracker.commit()
-      this.#pacing.succeeded(clock.monotonic())
     } else {
       if (dirty !== undefined) tracker.rollback()
       this.#hostChanged ||= hostChanged
       this.#requested = true
     }
-    this.#options.afterSync(wasFull || request.allServices || dirty === undefined ? undefined : dirty.services)
+    afterSync(all ? undefined : looked)
     this.#tidyAt ??= clock.monotonic() + tidyAfterMs
     return firstError
   }
 
-  async #syncFamily(
-    sync: FamilySync,
-    request: SyncRequest,
-    dirty: Dirty | undefined,
-    signal: AbortSignal,
-  ): Promise<unknown> {
+  async #syncFamily({ sync, pacing }: Lane, request: Waiting, signal: AbortSignal): Promise<unknown> {
     const { observer, clock } = this.#options
     const { family } = sync
     const kind = sync.needsFull ? 'full' : 'partial'
@@ -132,39 +142,41 @@ export class SyncLoop {
     const start = clock.monotonic()
     try {
       const outcome = await sync.sync(request, signal)
-      this.#report(family, outcome, dirty, start)
+      this.#report(family, outcome, request.triggers, start)
+      pacing.succeeded(clock.monotonic())
       return undefined
     } catch (error) {
       const at = clock.now()
-      const retryInMs = this.#pacing.failed(clock.monotonic())
+      const retryInMs = pacing.failed(clock.monotonic())
       const durationMs = clock.monotonic() - start
       if (!signal.aborted) observer.failed({ family, kind, durationMs, ...failureOf(error), at, retryInMs })
       return error
     }
   }
 
-  #report(family: Family, outcome: SyncOutcome, dirty: Dirty | undefined, start: number): void {
+  #report(family: Family, outcome: SyncOutcome, endpointTriggers: readonly number[], start: number): void {
     const { observer, clock } = this.#options
-    const { kind, stages, added, removed, structure, drift } = outcome
-    const endpointTriggers = dirty === undefined ? [] : [...dirty.triggeredAt.values()].flat()
+    const { kind, stages, added, removed, structure, drift, problems } = outcome
     const durationMs = clock.monotonic() - start
     observer.applied({ family, kind, durationMs, stages, endpointTriggers, added, removed, structure, at: clock.now() })
+    for (const problem of problems) observer.problem({ problem, source: 'backend' })
     if (drift !== undefined && (added > 0 || removed > 0 || structure)) {
       observer.driftRepaired({ family, reason: drift, added, removed })
     }
   }
 
-  /** Every sync period: a family whose part of the kernel may have been written to by others is compared in full. */
+  /**
+   * Every sync period: a family whose part of the kernel may have been written to by others is compared in full, and
+   * Services that were refused get another chance.
+   */
   async #verifyIfDue(signal: AbortSignal): Promise<void> {
     const { clock, families, syncPeriodMs } = this.#options
     if (clock.monotonic() < this.#verifyAt) return
     this.#verifyAt = clock.monotonic() + syncPeriodMs
     for (const sync of families) {
-      if (sync.needsFull) continue
+      if (sync.leftOut().size > 0) sync.distrust('leftOut')
       const untouched = await sync.backend.untouched(signal).catch(() => false)
-      if (untouched) continue
-      sync.distrust('periodic')
-      this.#requested = true
+      if (!untouched) sync.distrust('periodic')
     }
   }
 
@@ -185,6 +197,14 @@ export class SyncLoop {
     }
   }
 
+  #wants({ sync, waiting }: Lane): boolean {
+    return this.#requested || sync.needsFull || !waiting.empty
+  }
+
+  #isDue(lane: Lane, now: number): boolean {
+    return this.#wants(lane) && lane.pacing.delay(now) === 0
+  }
+
   #request(): void {
     this.#requested = true
     const wake = this.#wake
@@ -195,15 +215,13 @@ export class SyncLoop {
   async #waitForWork(stop: AbortSignal): Promise<void> {
     const { clock } = this.#options
     const now = clock.monotonic()
-    const delay = this.#pacing.delay(now)
-    if (this.#requested && delay === 0) return
+    if (this.#lanes.some((lane) => this.#isDue(lane, now))) return
     const due = [this.#verifyAt - now]
-    if (delay > 0) due.push(delay)
+    for (const lane of this.#lanes) if (this.#wants(lane)) due.push(lane.pacing.delay(now))
     if (this.#tidyAt !== undefined) due.push(this.#tidyAt - now)
     const sleeping = new AbortController()
     const woken = new Promise<void>((resolve) => {
-      // While a pause is running, a request is remembered but need not wake anyone.
-      this.#wake = delay > 0 ? undefined : resolve
+      this.#wake = resolve
     })
     const asleep = clock.sleep(Math.max(0, Math.min(...due)), sleeping.signal)
     const wakeUp = (): void => sleeping.abort()
