@@ -23,6 +23,11 @@ const outlive = async (lives: fc.Arbitrary<Life>, numRuns: number): Promise<Tall
       const client = new TestClient(new FakeNft())
       const node = new NodeUnderTest(life, client, tally)
       await node.live()
+      const successor = await node.freshStart(client)
+      expect(
+        successor.of('applied').map(({ added, removed }) => added + removed),
+        'a successor finds all done',
+      ).toEqual([0, 0])
       const other = new TestClient(new FakeNft())
       const fresh = await node.freshStart(other)
       expect(await tables(client)).toEqual(await tables(other))

@@ -1,3 +1,4 @@
+import { commentLimit } from '../../kernel/nft/constants.ts'
 import { type Cidr, cidrFamily, cidrRange, hostCidr, mergeCidrs } from '../../model/cidr.ts'
 import type { ServiceState, Target } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
@@ -79,7 +80,7 @@ const layOutFrontend = (state: ServiceState, frontend: Frontend, slots: Slots, s
       set: frontend.ip === undefined ? 'no-endpoint-nodeports' : 'no-endpoint-services',
       key: frontendKey(state, frontend),
       value: refusal === 'drop' ? { kind: 'drop' } : { kind: 'goto', chain: rejectChain },
-      comment: state.name,
+      comment: commentOf(state),
     })
   }
   const split = frontend.external && frontend.policy === 'Local'
@@ -115,7 +116,7 @@ const layOutFrontend = (state: ServiceState, frontend: Frontend, slots: Slots, s
     set: frontend.ip === undefined ? 'nodeports' : 'services',
     key: frontendKey(state, frontend),
     value: { kind: 'goto', chain: name },
-    comment: state.name,
+    comment: commentOf(state),
   })
   layOutSlots(state, frontend, local, 0, sink)
   layOutSlots(state, frontend, cluster, split ? clusterOffset : 0, sink)
@@ -131,6 +132,9 @@ const refusalFor = (state: ServiceState, { policy }: Frontend): 'reject' | 'drop
 
 export const frontendKey = ({ protocol }: ServiceState, { ip, port }: Frontend): readonly Part[] =>
   ip === undefined ? [protocol, port] : [ip, protocol, port]
+
+/** What a comment has room for: the kernel gives back no more, and nft reads no more. */
+const commentOf = ({ name }: ServiceState): string => name.slice(0, commentLimit)
 
 /** A service port id as nft's grammar takes it in a chain's name: it knows no colons. */
 const ownerName = (id: ServicePortId): string => id.replaceAll(':', '/')
@@ -161,17 +165,17 @@ const layOutAffinity = (state: ServiceState, frontend: Frontend, seconds: number
     set: frontend.ip === undefined ? 'sticky-nodeports' : 'sticky-services',
     key: frontendKey(state, frontend),
     value: { kind: 'goto', chain },
-    comment: state.name,
+    comment: commentOf(state),
   })
 }
 
 const layOutGuards = (state: ServiceState, sink: LayoutSink): void => {
-  const { sourceRanges, loadBalancerIPs, protocol, port, name } = state
+  const { sourceRanges, loadBalancerIPs, protocol, port } = state
   if (sourceRanges === undefined) return
   const vips = state.nodeInSourceRanges ? loadBalancerIPs.map(hostCidr) : []
   const allowed = mergeCidrs([...sourceRanges, ...vips])
   for (const ip of loadBalancerIPs) {
-    sink.element({ set: 'guarded-services', key: [ip, protocol, port], value: undefined, comment: name })
+    sink.element({ set: 'guarded-services', key: [ip, protocol, port], value: undefined, comment: commentOf(state) })
     for (const network of allowed) {
       sink.element({ set: 'allowed-sources', key: [ip, protocol, port, network], value: undefined, comment: undefined })
     }
