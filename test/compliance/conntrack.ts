@@ -7,7 +7,7 @@ const NFNL_SUBSYS_CTNETLINK = 1
 const IPCTNL_MSG_CT_DELETE = 2
 const nfgenmsgLength = 4
 
-/** Forgets every connection: a case must not meet the flows of the one before, and UDP flows live on for 30 s. */
+/** Forgets every connection: a case must not meet the flows of the one before, and those of UDP live on for 30 s. */
 export const forgetConnections = (signal: AbortSignal): void => {
   const connection = new Connection(openTransport({ protocol: protocols.netfilter }))
   try {
