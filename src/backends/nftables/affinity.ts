@@ -84,7 +84,8 @@ export const sweepAffinity = async (
       return stale.length
     } catch (error) {
       // One of them expired between the look and the deletion, and took the whole batch with it.
-      if (!(error instanceof KernelError) || error.code !== 'notFound' || attempt === attempts) throw error
+      if (!(error instanceof KernelError) || error.code !== 'notFound') throw error
+      if (attempt === attempts) throw new KernelError({ code: 'interrupted', op: error.op, cause: error })
     }
   }
 }

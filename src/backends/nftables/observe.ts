@@ -18,6 +18,8 @@ export type ObservedTable = Observed &
         readonly elements: ReadonlyMap<SetName, Map<string, string>>
         /** Sets with an element that we can never have written, and cannot name. */
         readonly garbled: ReadonlySet<SetName>
+        /** Sets of ours that are not there. */
+        readonly missing: readonly SetName[]
         /** Number of rules by chain. */
         readonly chains: ReadonlyMap<string, number>
       }
@@ -82,5 +84,6 @@ export const observeTable = async (client: NftClient, family: Family, signal: Ab
     elements.set(set, found)
     counts.set(set, found.size)
   }
-  return { kind: 'table', counts, elements, garbled, chains }
+  const missing = setNames.filter((name) => !sets.has(name))
+  return { kind: 'table', counts, elements, garbled, missing, chains }
 }

@@ -174,11 +174,12 @@ export const setDeclaration = (
 }
 
 export const hookText = ({ type, hook, priority }: BaseHook): string =>
-  `type ${type} hook ${hook} priority ${priority};`
+  `type ${type} hook ${hook} priority ${priority}; policy accept;`
 
 /**
  * An empty chain whose name tells which structure the table has: {@link structureScript} of the same host is a no-op
- * then, and class chains need not be written again either, so what their rules take from the host is part of it.
+ * then, and class chains need not be written again either, so what their rules take from the host is part of it. The
+ * batch that follows the script makes it: as long as it is missing, one of the two has not been written.
  */
 export const layoutMarker = (host: HostState): string => {
   const declarations = setNames.map((set) => setDeclaration(set, host.family).body)
@@ -206,6 +207,5 @@ export const structureScript = (host: HostState, staleMarkers: readonly string[]
   }
   for (const { name, rules } of chains) for (const rule of rules) lines.push(`add rule ${table} ${name} ${rule}`)
   for (const marker of staleMarkers) lines.push(`delete chain ${table} ${marker}`)
-  lines.push(`add chain ${table} ${layoutMarker(host)}`)
   return `${lines.join('\n')}\n`
 }
