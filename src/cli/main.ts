@@ -20,6 +20,8 @@ const output = new TextOutput(process.stdout, 'standard output')
 const errors = new TextOutput(process.stderr, 'standard error')
 const say = (text: string): void => output.write(text)
 const complain = (line: string): void => errors.write(`weir: ${line}\n`)
+/** Where the reason of an end goes: who collects JSON would not see a line of text. */
+let lament = complain
 
 const readConfigFile = async (path: string | undefined): Promise<string | undefined> => {
   if (path === undefined || path === '') return undefined
@@ -88,6 +90,7 @@ const serve = async (
   stop: AbortController,
 ): Promise<void> => {
   const logger = createLogger({ format: config.logging.format, verbosity: config.logging.verbosity })
+  if (config.logging.format === 'json') lament = (line) => logger.fatal(line)
   for (const line of warnings) logger.warn(line)
   const running = run(config, logger, stop.signal)
   const { configFile } = config
@@ -114,6 +117,6 @@ try {
   await main(process.argv.slice(2))
   await end(0)
 } catch (error) {
-  for (const line of describe(error).split('\n')) complain(line)
+  for (const line of describe(error).split('\n')) lament(line)
   await end(1)
 }

@@ -3,11 +3,15 @@ import { renderTable } from '../backends/nftables/text.ts'
 import type { Config } from '../config/config.ts'
 import { families, type IP } from '../model/ip.ts'
 import { objectName } from '../model/problem.ts'
-import { readOnce } from '../source/files/read-once.ts'
+import { systemClock } from '../sync/clock.ts'
+import { noopObserver, type SyncObserver } from '../sync/events.ts'
 import { TrackedDesired } from '../sync/tracked-desired.ts'
+import { TrackingSink } from '../sync/tracking-sink.ts'
 import { Tracker } from '../track/tracker.ts'
+import { waitForCaches } from './caches.ts'
 import { FatalError } from './fatal.ts'
 import { hostSettings, nodeNameOf } from './settings.ts'
+import { createSource } from './sources.ts'
 
 export interface Output {
   /** What was asked for. */
@@ -16,20 +20,20 @@ export interface Output {
   readonly warn: (line: string) => void
 }
 
-/** `weir render`: what would be programmed for a folder of manifests, as text. Looks at no kernel and needs no privilege. */
-export const render = async (config: Config, { out, warn }: Output, signal: AbortSignal): Promise<void> => {
-  if (config.manifests.length === 0) throw new FatalError('render reads manifests: say where with --manifests DIR')
-  const nodeName = nodeNameOf(config)
-  const options = { nodeName, proxyName: config.serviceProxyName, allowExternalIPs: config.allowExternalIPs }
-  const tracker = new Tracker({ startedAt: Date.now() })
-  const { changes, problems } = await readOnce(config.manifests, options, signal)
-  for (const { object, field, reason } of [...problems, ...tracker.apply(changes)]) {
-    warn(`${objectName(object)}: ${field}: ${reason}`)
-  }
+/**
+ * `weir render`: what would be programmed for folders of manifests, or for the cluster as it is now, as text. Looks at no
+ * kernel and needs no privilege.
+ *
+ * @throws FatalError, ApiError or SourceError when the objects cannot be had
+ */
+export const render = async (config: Config, output: Output, signal: AbortSignal): Promise<void> => {
+  const tracker = new Tracker({ startedAt: systemClock.now() })
+  await fill(tracker, config, output, signal)
+  signal.throwIfAborted()
   const desired = new TrackedDesired({
     tracker,
     settings: hostSettings(config),
-    nodeName,
+    nodeName: nodeNameOf(config),
     supportedSchedulers: nftCapabilities.schedulers,
     // The node's interfaces are not those of the machine that renders: what the Node object lists stands for them.
     interfaceAddresses: (): readonly IP[] => tracker.lastNode()?.addresses ?? [],
@@ -37,6 +41,34 @@ export const render = async (config: Config, { out, warn }: Output, signal: Abor
   for (const family of families) {
     if (config.renderFamily !== undefined && config.renderFamily !== family) continue
     const states = [...desired.keys()].sort().flatMap((key) => desired.states(family, key))
-    out(renderTable(desired.host(family), states))
+    output.out(renderTable(desired.host(family), states))
   }
 }
+
+const fill = async (tracker: Tracker, config: Config, { warn }: Output, signal: AbortSignal): Promise<void> => {
+  if (config.manifests.length === 0 && !namesCluster(config))
+    throw new FatalError('render needs objects: say where with --manifests DIR, --kubeconfig FILE or --master URL')
+  const observer: SyncObserver = {
+    ...noopObserver,
+    problem: ({ problem: { object, field, reason } }) => warn(`${objectName(object)}: ${field}: ${reason}`),
+  }
+  const sink = new TrackingSink({ tracker, observer, changed: () => {} })
+  const source = createSource({
+    config: { ...config, once: true },
+    nodeName: nodeNameOf(config),
+    metrics: { connected: () => {}, disconnected: () => {}, reconnected: () => {}, relisted: () => {} },
+    logger: { info: () => {}, warn: (fields, text) => warn(`${text}: ${fields.err}`) },
+    now: systemClock.monotonic,
+  })
+  const filled = new AbortController()
+  const running = source.run(sink, AbortSignal.any([signal, filled.signal]))
+  try {
+    await waitForCaches({ sink, source, running, once: true, clock: systemClock }, signal)
+  } finally {
+    filled.abort()
+  }
+  await running
+}
+
+const namesCluster = ({ client: { kubeconfig, master } }: Config): boolean =>
+  kubeconfig !== '' || master !== '' || process.env['KUBERNETES_SERVICE_HOST'] !== undefined

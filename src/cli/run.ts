@@ -26,6 +26,7 @@ export const run = async (config: Config, logger: Logger, stop: AbortSignal): Pr
   stop.addEventListener('abort', grace, { once: true })
   try {
     await start(config, logger, { stop, work: ended.signal })
+    if (stop.aborted) logger.info('Told to end: the rules stay')
   } catch (error) {
     // What the end interrupted has not failed.
     if (!stop.aborted || error !== stop.reason) throw error

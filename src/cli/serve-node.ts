@@ -6,13 +6,14 @@ import { writeOomScoreAdj } from '../kernel/sysctl/oom-score.ts'
 import type { Family } from '../model/ip.ts'
 import { ServiceHealthServers } from '../observe/health/service-health.ts'
 import { systemClock } from '../sync/clock.ts'
+import { waitForCaches } from './caches.ts'
 import type { NodeProxy } from './compose.ts'
 import { checkFamilies } from './family-checks.ts'
 import { describe, FatalError } from './fatal.ts'
 import { waitForNode } from './node-ready.ts'
 import type { Observation } from './observers.ts'
 import { nodeNameOf } from './settings.ts'
-import { createSource, type NodeSource } from './sources.ts'
+import { createSource } from './sources.ts'
 
 export interface Signals {
   /** The process is told to end. */
@@ -30,9 +31,6 @@ export interface NodeParts {
   readonly served: readonly Family[]
 }
 
-/** How long `--once` goes on while the API server answers nothing but errors. */
-const onceTroubleMs = 10_000
-
 /**
  * Fills the caches, then keeps the kernel in step with them until told to end; or writes once. Nothing is written
  * before all caches are full.
@@ -41,6 +39,7 @@ const onceTroubleMs = 10_000
  */
 export const serveNode = async (parts: NodeParts, signals: Signals): Promise<void> => {
   const { config, logger, observation, proxy } = parts
+  const { sink } = proxy
   const { stop, work } = signals
   await writeOomScoreAdj(config.oomScoreAdj, work).catch((error: unknown) => {
     logger.debug({ err: describe(error) }, 'Could not set the OOM score')
@@ -50,10 +49,10 @@ export const serveNode = async (parts: NodeParts, signals: Signals): Promise<voi
   const options = { config, nodeName: nodeNameOf(config), metrics: observation.metrics.source, logger, now }
   const source = createSource(options)
   const servers = config.once ? [] : await observation.serve(source.measure, stop)
-  const running = source.run(proxy.sink, stop)
+  const running = source.run(sink, stop)
   // Whoever waits for it hears of its failure; nobody may be waiting while the process ends for another reason.
   running.catch(() => {})
-  await waitForCaches(parts, source, running, stop)
+  await waitForCaches({ sink, source, running, once: config.once, clock: systemClock }, stop)
   await Promise.race([nodeReady(parts, stop), running])
   stop.throwIfAborted()
   for (const line of checkFamilies(config, parts.served, proxy.tracker.lastNode())) logger.error(line)
@@ -70,32 +69,6 @@ const watchAddresses = async (proxy: NodeProxy, logger: Logger, stop: AbortSigna
     (error) => logger.warn({ err: describe(error) }, 'Could not read the addresses of the node'),
   )
   proxy.setAddresses(ips(present))
-}
-
-const waitForCaches = async (
-  { config, proxy }: NodeParts,
-  source: NodeSource,
-  running: Promise<void>,
-  stop: AbortSignal,
-): Promise<void> => {
-  const filled = new AbortController()
-  const first = [proxy.sink.ready, running]
-  if (config.once) first.push(giveUp(source, AbortSignal.any([stop, filled.signal])))
-  try {
-    await Promise.race(first)
-  } finally {
-    filled.abort()
-  }
-}
-
-/** @throws FatalError when there has been nothing but trouble for long enough */
-const giveUp = async (source: NodeSource, signal: AbortSignal): Promise<void> => {
-  while (!signal.aborted) {
-    await systemClock.sleep(100, signal)
-    const trouble = source.trouble()
-    if (trouble !== undefined && systemClock.monotonic() - trouble.since >= onceTroubleMs)
-      throw new FatalError(`could not sync: ${trouble.message}`)
-  }
 }
 
 const nodeReady = async ({ config, logger, observation, proxy }: NodeParts, stop: AbortSignal): Promise<void> => {

@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { SourceMetrics } from '../observe/metrics/weir-metrics.ts'
 import { createFileSource } from '../source/files/file-source.ts'
@@ -23,11 +22,24 @@ export interface NodeSource extends Source {
   measure(): void
 }
 
+/** The part of a logger that is used here. `err` is one line. */
+export interface SourceLogger {
+  info(fields: SourceFields, text: string): void
+  warn(fields: SourceFields & { readonly err: string }, text: string): void
+}
+
+export interface SourceFields {
+  readonly resource?: string
+  readonly err?: string
+  readonly objects?: number
+  readonly retryInMs?: number
+}
+
 export interface NodeSourceOptions {
   readonly config: Config
   readonly nodeName: string
   readonly metrics: SourceMetrics
-  readonly logger: Logger
+  readonly logger: SourceLogger
   /** Milliseconds that never go back. */
   readonly now: () => number
 }
@@ -115,7 +127,7 @@ const createMeasure = (
   }
 }
 
-const report = (event: KubeEvent, metrics: SourceMetrics, logger: Logger): void => {
+const report = (event: KubeEvent, metrics: SourceMetrics, logger: SourceLogger): void => {
   switch (event.kind) {
     case 'listed':
       if (event.relist) metrics.relisted(event.resource)

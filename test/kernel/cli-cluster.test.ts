@@ -202,9 +202,25 @@ t.test('--once with an API server', async (t) => {
   server.inject({ kind: 'status', code: 403 }, { resource: 'services', verb: 'list', times: 1_000 })
   const start = Date.now()
   const [denied, away] = await Promise.all([runWeir([...once, server.url]), runWeir([...once, 'http://127.0.0.1:9'])])
-  t.match(denied, { status: 1, stderr: /^weir: could not sync: LIST \/api\/v1\/services: 403: a fault of the test$/m })
-  t.match(away, { status: 1, stderr: /^weir: could not sync: LIST \/.*: connect ECONNREFUSED 127\.0\.0\.1:9$/m })
+  t.match(denied, {
+    status: 1,
+    stderr: /^weir: could not list what the API server has: LIST \/api\/v1\/services: 403: a fault of the test$/m,
+  })
+  t.match(away, { status: 1, stderr: /^weir: could not list .*: LIST \/.*: connect ECONNREFUSED 127\.0\.0\.1:9$/m })
   t.ok(Date.now() - start < 25_000, 'not for ever')
+})
+
+t.test('render of a cluster', async (t) => {
+  const server = await cluster()
+  t.teardown(() => server.close())
+  server.put('services', service('wrong', { ip: 'nowhere' }))
+  const through = ['setpriv', '--reuid', '65534', '--clear-groups']
+  const { status, stdout, stderr } = await runWeir(['render', ...flags, '--family=ipv4', '--master', server.url], {
+    through,
+  })
+  t.equal(status, 0)
+  t.match(stdout, /10\.96\.0\.1 \. tcp \. 80 .*"default\/web:main".*goto/)
+  t.match(stderr, /^weir: Service default\/wrong: spec\.clusterIPs\[0\]: .*\n$/)
 })
 
 t.test('own addresses and NodePorts', async (t) => {

@@ -171,7 +171,7 @@ exit 1`,
     ['no folder', /read the directory \/nowhere: ENOENT/, ['--manifests', '/nowhere']],
     ['a file for a folder', /read the directory .*web\.yaml/, ['--manifests', join(folder, 'web.yaml'), '--once']],
     ['no such configuration', /cannot read the configuration file: ENOENT/, ['--config', '/nowhere']],
-    ['render of nothing', /--manifests DIR/, ['render', '--proxy-mode=nftables']],
+    ['render of nothing', /render needs objects: say where with --manifests DIR/, ['render', '--proxy-mode=nftables']],
     ['an unknown flag', /unknown flag: --nope/, ['--nope']],
     ['an unknown command', /unexpected argument: serve/, ['serve']],
     [
@@ -194,6 +194,21 @@ t.test('a wrong configuration has a line for each field', async (t) => {
   const { status, stderr } = await runWeir(['--config', file])
   t.equal(status, 1)
   t.match(stderr, /^weir: mode: Invalid value: "eBPF".*\nweir: oomScoreAdj: Invalid value: 5000.*\n$/)
+})
+
+t.test('what ends it is JSON where the log is', async (t) => {
+  const { status, stderr } = await runWeir([
+    '--proxy-mode=nftables',
+    '--logging-format=json',
+    '--kubeconfig',
+    '/nowhere',
+  ])
+  t.equal(status, 1)
+  const lines = stderr
+    .trim()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line))
+  t.match(lines.at(-1), { level: 'fatal', msg: /^load kubeconfig \/nowhere: ENOENT/ })
 })
 
 t.test('CAP_NET_ADMIN is enough', async (t) => {

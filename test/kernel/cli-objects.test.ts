@@ -1,5 +1,6 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { ownNamespace } from '../support/namespace.ts'
 import { node, service, slice, writeManifests } from './cli-manifests.ts'
@@ -153,7 +154,7 @@ t.test('one broken object never stops the rest, and gives one line and one count
   await weir.says(/object="File .*half\.yaml" field="line 3, column 35"/)
   t.equal(await counted('File'), 1)
   writeManifests(folder, 'unknown.yaml', [
-    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'what' } } as never,
+    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'what', namespace: 'default' } } as never,
     service('beside', { ip: '10.96.0.32' }),
   ])
   writeManifests(folder, 'beside.yaml', [slice('beside', ['10.244.0.32'])])
@@ -181,21 +182,23 @@ t.test('--once says what is wrong as well', async (t) => {
   t.match(stderr, /object="File .*half\.yaml"/)
 })
 
+/** An environment whose `nft` first runs `script`, which may exit instead. */
+const nftThat = (name: string, script: string): { readonly env: Readonly<Record<string, string>> } => {
+  const bin = newFolder(name)
+  const text = `#!/bin/sh\n${script}\nexec ${sh('command -v nft').trim()} "$@"\n`
+  writeFileSync(join(bin, 'nft'), text, { mode: 0o755 })
+  return { env: { PATH: `${bin}:${process.env['PATH']}` } }
+}
+
 t.test('a failed commit loses no event, and is heard of', async (t) => {
   await runWeir(['cleanup'])
   const folder = newFolder('failing')
   writeManifests(folder, 'a.yaml', [service('a', { ip: '10.96.0.1' }), slice('a', ['10.244.0.1'])])
-  const bin = newFolder('bin')
   const switchFile = join(root, 'refuse')
-  writeFileSync(
-    join(bin, 'nft'),
-    `#!/bin/sh
-if [ -e ${switchFile} ] && [ "$1" = -f ]; then cat > /dev/null; echo 'Error: Device or resource busy' >&2; exit 1; fi
-exec ${sh('command -v nft').trim()} "$@"
-`,
-    { mode: 0o755 },
-  )
-  const weir = startWeir(t, [...flags, '--manifests', folder], { env: { PATH: `${bin}:${process.env['PATH']}` } })
+  const refuse = `if [ -e ${switchFile} ] && [ "$1" = -f ]; then
+  cat > /dev/null; echo 'Error: Device or resource busy' >&2; exit 1
+fi`
+  const weir = startWeir(t, [...flags, '--manifests', folder], nftThat('refusing', refuse))
   await weir.serving()
   await eventually(services, (found) => found?.length === 1)
   const failures = 'kubeproxy_sync_proxy_rules_nftables_sync_failures_total{ip_family="IPv4"}'
@@ -212,8 +215,45 @@ exec ${sh('command -v nft').trim()} "$@"
   t.ok(lines < 15, `${lines} lines are no flood`)
   rmSync(switchFile)
   await eventually(services, (found) => JSON.stringify(found) === '["10.96.0.2 tcp 80"]')
-  t.match(await metrics(), new Map([['weir_sync_errors_total{ip_family="IPv4",code="busy"}', Number]]))
+  t.ok(((await metrics()).get('weir_sync_errors_total{ip_family="IPv4",code="busy"}') ?? 0) >= 3)
   t.equal((await weir.end()).status, 0)
+})
+
+t.test('SIGTERM lets a commit finish, a second one does not wait', async (t) => {
+  await runWeir(['cleanup'])
+  const folder = newFolder('slow')
+  writeManifests(folder, 'a.yaml', [service('a', { ip: '10.96.0.1' }), slice('a', ['10.244.0.1'])])
+  const slow = `[ "$1" = -f ] && [ -e ${join(root, 'slow-now')} ] && { touch ${join(root, 'begun')}; sleep 1; }`
+  const options = nftThat('sleeping', slow)
+  for (const signals of [1, 2]) {
+    for (const file of ['slow-now', 'begun']) rmSync(join(root, file), { force: true })
+    const weir = startWeir(t, [...flags, '--manifests', folder], options)
+    await weir.says(/"weir starts"/)
+    await weir.says(/Health server listens/)
+    writeFileSync(join(root, 'slow-now'), '')
+    sh('nft delete table ip weir 2> /dev/null || true')
+    await eventually(
+      () => existsSync(join(root, 'begun')),
+      (begun) => begun,
+    )
+    weir.signal('SIGTERM')
+    if (signals === 2) await sleep(100)
+    const { status, killer, stderr } = signals === 2 ? await weir.end('SIGTERM') : await weir.ended
+    t.same([status, killer], [signals - 1, null])
+    t.notMatch(stderr, /Sync failed|\n\s+at /)
+    if (signals === 1) t.same(services(), ['10.96.0.1 tcp 80'], 'the commit is whole')
+  }
+})
+
+t.test('SIGTERM at any moment of the start is no failure', async (t) => {
+  const folder = join(root, 'slow')
+  for (let ms = 120; ms < 500; ms += 40) {
+    const weir = startWeir(t, [...flags, '--manifests', folder])
+    await sleep(ms)
+    const { status, killer, stderr } = await weir.end()
+    // Until it reads its command line it handles no signal.
+    t.ok(status === 0 || (killer === 'SIGTERM' && stderr === ''), `after ${ms} ms: ${status ?? killer} ${stderr}`)
+  }
 })
 
 t.test('metrics, /proxyMode, /configz and the healthCheckNodePort of a Service', async (t) => {

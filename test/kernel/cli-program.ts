@@ -101,7 +101,7 @@ export const temporaryFolder = (): string => mkdtempSync(join(tmpdir(), 'weir-cl
 export const eventually = async <T>(
   look: () => T | Promise<T>,
   want: (value: T) => boolean,
-  limitMs = 15_000,
+  limitMs = 30_000,
 ): Promise<T> => {
   const end = Date.now() + limitMs
   for (;;) {
