@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { podCapacity } from './cluster/addresses.ts'
 
 export const sectionNames = ['sync', 'cli', 'kube-proxy', 'connect'] as const
 export type SectionName = (typeof sectionNames)[number]
@@ -29,11 +30,14 @@ export const parseOptions = (argv: readonly string[], defaultJson: string): Opti
   const { values } = parse(argv)
   if (values.help) return 'help'
   const quick = values.quick
+  const services = count('--services', values.services, quick ? 2_000 : 20_000, podCapacity)
+  const endpoints = count('--endpoints', values.endpoints, 8, 100)
+  if (services * endpoints > podCapacity / 2) throw new UsageError(`more than ${podCapacity / 2} endpoints`)
   return {
     sections: sections(values.only),
     quick,
-    services: count('--services', values.services, quick ? 2_000 : 20_000, 1_000_000),
-    endpoints: count('--endpoints', values.endpoints, 8, 12),
+    services,
+    endpoints,
     seed: count('--seed', values.seed, 1, 2 ** 31),
     json: values.json ?? defaultJson,
   }

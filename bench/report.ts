@@ -63,8 +63,9 @@ export class Report {
 /** Three significant digits, or all digits before the point. */
 export const figure = (value: number): string => {
   if (value === 0) return '0'
-  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en')
-  return value.toFixed(Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(Math.abs(value))))))
+  const rounded = Number(value.toPrecision(3))
+  if (Math.abs(rounded) >= 100) return Math.round(value).toLocaleString('en')
+  return rounded.toFixed(Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(Math.abs(rounded))))))
 }
 
 const nameWidth = 64

@@ -2,7 +2,7 @@ import { assertNever } from '../../src/model/assert-never.ts'
 import type { Endpoint, EndpointSlice } from '../../src/model/endpoint-slice.ts'
 import type { Manifest } from '../../test/apiserver/resources.ts'
 import { podCapacity } from './addresses.ts'
-import { member } from './cluster.ts'
+import { type ClusterSpec, member } from './cluster.ts'
 import { type Member, sliceManifest } from './manifests.ts'
 import { Random } from './random.ts'
 
@@ -10,9 +10,11 @@ import { Random } from './random.ts'
 export const changeKinds = ['replaced', 'removed', 'added', 'readiness'] as const
 export type ChangeKind = (typeof changeKinds)[number]
 
-/** A Service keeps at least this many ready endpoints and at most that many endpoints, so that it stays one of eight or so. */
-const fewest = 6
-const most = 12
+/** Ready endpoints that a Service keeps, and endpoints that it may have: it stays about as large as it was. */
+interface Limits {
+  readonly fewest: number
+  readonly most: number
+}
 
 /**
  * An endless seeded stream of changes of single endpoints, each as the EndpointSlice that a watch would deliver. It
@@ -21,14 +23,16 @@ const most = 12
 export class ChangeStream {
   readonly #random: Random
   readonly #slices: readonly (() => EndpointSlice)[]
+  readonly #limits: Limits
   #pod: number
   #version = 1000
 
-  /** `pods`: how many pods the cluster began with; new ones get other addresses. */
-  constructor(seed: number, pods: number, slices: readonly (() => EndpointSlice)[]) {
-    this.#random = new Random(seed)
+  /** `spec`: of the cluster that it begins with, whose seed is its own too. `slices`: one of each Service. */
+  constructor({ seed, services, endpoints }: ClusterSpec, slices: readonly (() => EndpointSlice)[]) {
+    this.#random = new Random(seed + 1)
     this.#slices = slices
-    this.#pod = pods
+    this.#limits = { fewest: Math.max(1, endpoints - 2), most: endpoints + 4 }
+    this.#pod = services * endpoints
   }
 
   /** A change of this kind to a Service picked at random; undefined when none can take it. */
@@ -42,7 +46,7 @@ export class ChangeStream {
 
   /** The same for a given slice; undefined when it has too few endpoints for that, or too many. */
   change(slice: EndpointSlice, kind: ChangeKind): Manifest | undefined {
-    const members = changed(slice, kind, this.#random, () => this.#newPod())
+    const members = changed(slice, kind, this.#limits, this.#random, () => this.#newPod())
     return members === undefined ? undefined : this.manifest(slice, members)
   }
 
@@ -71,6 +75,7 @@ const memberOf = ({ ip, podName, nodeName, zone, ready }: Endpoint): Member => (
 const changed = (
   slice: EndpointSlice,
   kind: ChangeKind,
+  { fewest, most }: Limits,
   random: Random,
   newPod: () => Member,
 ): readonly Member[] | undefined => {

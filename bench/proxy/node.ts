@@ -67,7 +67,7 @@ export class BenchNode {
       failed: ({ message }) => this.#idle?.reject(new Error(message)),
     })
     const { observer } = observation
-    this.proxy = composeProxy({ config, backends, observer, clock: systemClock, logger, firstWritten: () => {} })
+    this.proxy = composeProxy({ config, backends, observer, clock: systemClock, firstWritten: () => {} })
     const address = parseIP(ownNodeIP)
     if (address !== undefined) this.proxy.setAddresses([address])
     this.#close = () => {

@@ -1,8 +1,8 @@
 /** The process that holds one synthetic cluster and drives weir's parts in its network namespace. */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { tableName } from '../../src/backends/nftables/schema.ts'
-import type { ModelChange } from '../../src/model/change.ts'
 import type { EndpointSlice } from '../../src/model/endpoint-slice.ts'
+import type { ServiceKey } from '../../src/model/names.ts'
 import { ChangeStream, changeKinds, membersOf } from '../cluster/changes.ts'
 import type { ClusterSpec } from '../cluster/cluster.ts'
 import { clusterObjects, sliceChange } from '../cluster/objects.ts'
@@ -34,8 +34,8 @@ const start = async ({ spec, keepBatches }: { spec: ClusterSpec; keepBatches: bo
   const { scriptMs, commitMs } = node.client
   await sleep(200)
   const kernelAfter = kernelMiB()
-  const slices = objects.flatMap((change) => (change.kind === 'slice' ? [current(node, change)] : []))
-  open = { node, slices, stream: new ChangeStream(spec.seed + 1, spec.services * spec.endpoints, slices) }
+  const slices = [...node.proxy.tracker.services()].map(({ key }) => sliceOf(node, key))
+  open = { node, slices, stream: new ChangeStream(spec, slices) }
   return {
     totalMs,
     trackMs,
@@ -49,12 +49,11 @@ const start = async ({ spec, keepBatches }: { spec: ClusterSpec; keepBatches: bo
   }
 }
 
-/** Reads a Service's slice as the tracker has it at the time of the call. */
-const current = ({ proxy }: BenchNode, change: Extract<ModelChange, { kind: 'slice' }>): (() => EndpointSlice) => {
-  const service = change.value?.service
+/** Reads a Service's slice as the tracker has it at the time of the call. Holds no object that may be replaced. */
+const sliceOf = ({ proxy }: BenchNode, service: ServiceKey): (() => EndpointSlice) => {
   return () => {
-    const slice = service === undefined ? undefined : proxy.tracker.slicesOf(service)[0]
-    if (slice === undefined) throw new Error(`${change.key} is gone`)
+    const [slice] = proxy.tracker.slicesOf(service)
+    if (slice === undefined) throw new Error(`${service} has no slice`)
     return slice
   }
 }

@@ -34,7 +34,7 @@ export const cliSection = async ({ options, report, begin }: Bench): Promise<voi
     report.add('process started → everything committed, lists over HTTP included', 'ms', [changed.at - start])
     report.add('peak RSS after the first sync', 'MiB', [peakMiB(child.pid)])
     const changes = 1000
-    const stream = new ChangeStream(options.seed + 1, options.services * options.endpoints, slices)
+    const stream = new ChangeStream(options, slices)
     for (let i = 0; i < changes; i++) {
       const manifest = stream.next(changeKinds[i % changeKinds.length] ?? 'replaced')
       if (manifest !== undefined) server.put('endpointslices', manifest)
