@@ -146,6 +146,15 @@ t.test('changes, broken watches, a server that is away and comes back different'
     t.equal(weir.lines(/Node eligibility/).length, 5, 'a line for each change, not for each sight')
   })
   t.equal((await weir.end()).status, 0)
+
+  const rules = endpoints()
+  await server.refuse()
+  const restarted = startWeir(t, [...flags, '--master', server.url])
+  await restarted.says(/Cannot hear from the API server.*ECONNREFUSED/)
+  await sleep(300)
+  t.same(endpoints(), rules, 'a start without a server leaves everything as it is')
+  t.equal((await get('http://127.0.0.1:10256/livez')).status, 200)
+  t.equal((await restarted.end()).status, 0)
 })
 
 t.test('a kubeconfig with TLS and a token file that is rotated', async (t) => {

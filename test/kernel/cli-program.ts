@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { get as httpGet, type IncomingHttpHeaders } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -95,7 +95,12 @@ export const runWeir = (args: readonly string[], options: StartOptions = {}): Pr
 export const sh = (command: string, input = ''): string =>
   execFileSync('sh', ['-ec', command], { input, encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['pipe', 'pipe', 'pipe'] })
 
-export const temporaryFolder = (): string => mkdtempSync(join(tmpdir(), 'weir-cli-'))
+/** A folder that goes with this process. */
+export const temporaryFolder = (): string => {
+  const path = mkdtempSync(join(tmpdir(), 'weir-cli-'))
+  process.on('exit', () => rmSync(path, { recursive: true, force: true }))
+  return path
+}
 
 /** Polls until `look` gives what `want` accepts; a failure shows what it gave last. */
 export const eventually = async <T>(
