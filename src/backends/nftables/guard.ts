@@ -29,13 +29,14 @@ export class WriteGuard {
   /** Runs one transaction of ours, of about `bytes` bytes. */
   async write<T>(bytes: number, transaction: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const big = bytes > bigBatch
-    const before = this.#client.generation(signal)
-    if (this.#monitor === undefined && this.#expected !== undefined && before !== this.#expected) this.suspect()
+    const unwatched = big || this.#monitor === undefined
+    const before = this.#lookForOthers(signal)
     if (big) this.#monitor?.pause()
     try {
       const result = await transaction()
       const after = this.#client.generation(signal)
-      if (big && after !== before + 1) this.suspect()
+      // A transaction that changes nothing does not count.
+      if (unwatched && (after - before) >>> 0 > 1) this.suspect()
       this.#expected = after
       return result
     } finally {
@@ -50,13 +51,20 @@ export class WriteGuard {
 
   /** `table` is about to be compared with the kernel: what is written from now on counts. */
   compared(table: string, signal: AbortSignal): void {
+    this.#expected = this.#lookForOthers(signal)
     this.#tables.add(table)
     this.#suspicious.delete(table)
-    this.#expected = this.#client.generation(signal)
   }
 
   untouched(table: string, signal: AbortSignal): boolean {
-    if (this.#monitor === undefined && this.#client.generation(signal) !== this.#expected) this.suspect()
+    this.#lookForOthers(signal)
     return !this.#suspicious.has(table)
+  }
+
+  /** Returns the generation; without a monitor it says whether somebody has written since our last look. */
+  #lookForOthers(signal: AbortSignal): number {
+    const generation = this.#client.generation(signal)
+    if (this.#monitor === undefined && this.#expected !== undefined && generation !== this.#expected) this.suspect()
+    return generation
   }
 }
