@@ -82,5 +82,5 @@ const targetLine = ({ name, unit, summary }: Measure, { of, atMost }: Target): s
   const value = summary[of]
   const which = of === 'p50' ? 'median' : of
   const said = value <= atMost ? 'met' : 'missed'
-  return `  ${`${name}, ${which}`.padEnd(nameWidth)}${`target ≤ ${figure(atMost)} ${unit}`.padEnd(20)}${cell(figure(value))} ${unit.padEnd(4)}${said}`
+  return `  ${`${name}, ${which}`.padEnd(nameWidth)}${`target ≤ ${figure(atMost)} ${unit}`.padEnd(22)}${cell(figure(value))} ${unit.padEnd(9)}${said}`
 }
