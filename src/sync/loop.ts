@@ -182,9 +182,12 @@ export class SyncLoop {
 
   async #tidyIfDue(signal: AbortSignal): Promise<void> {
     const { clock, families, observer } = this.#options
-    if (this.#tidyAt === undefined || clock.monotonic() < this.#tidyAt || this.#requested) return
+    const now = clock.monotonic()
+    if (this.#tidyAt === undefined || now < this.#tidyAt || this.#lanes.some((lane) => this.#isDue(lane, now))) return
     this.#tidyAt = undefined
-    for (const { family, backend } of families) {
+    for (const { family, backend, needsFull } of families) {
+      // Its next sync comes first, and tidying again a while after it.
+      if (needsFull) continue
       // Here and not after each apply: nobody reads gauges by the microsecond.
       observer.elements({ family, counts: backend.counts() })
       try {
