@@ -174,6 +174,29 @@ t.test('a table of our name with sets of other types is replaced as a whole', as
   }
 })
 
+t.test('so is one that only the kernel can tell from ours', async (t) => {
+  const wanted = await wantedFor(cluster)
+  const others = [
+    'set cluster-ips { type mark; }',
+    'chain nat-prerouting { type nat hook prerouting priority -99; }',
+    'chain nat-output { type filter hook output priority -100; }',
+    'chain filter-input { }',
+    'chain services { type filter hook input priority 0; }',
+  ]
+  for (const declaration of others) {
+    await wipe()
+    nft(`table ip weir {\n${declaration}\n}\n`)
+    const rig = new Rig({ client: kernel })
+    rig.tracker.apply(cluster)
+    rig.setAddresses(nodeAddresses)
+    t.match(await rig.sync(), { op: 'nft -f -' }, `${declaration}: refused`)
+    for (let tries = 0; tries < 2; tries++) await rig.sync()
+    await rig.tidy()
+    t.same(await look(), wanted, `${declaration}: replaced`)
+    t.same(rig.of('problem'), [], 'and no Service is blamed')
+  }
+})
+
 t.test('a class chain that was left unused is written again before it is used', async (t) => {
   await wipe()
   await start(cluster)

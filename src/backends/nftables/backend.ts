@@ -1,3 +1,4 @@
+import { KernelError, type KernelErrorCode } from '../../kernel/netlink/error.ts'
 import { Batch } from '../../kernel/nft/batch.ts'
 import type { NftClient } from '../../kernel/nft/client.ts'
 import type { ServiceState } from '../../model/desired.ts'
@@ -34,6 +35,8 @@ export class NftablesBackend implements Backend<NftPlan> {
   /** Frontends whose remembered clients tidy looks at again, and with whom they may be remembered. */
   readonly #again = new Map<string, ReadonlySet<string>>()
   #belief: Belief | undefined
+  /** How often in a row the structure was refused. */
+  #scriptRefusals = 0
 
   constructor(family: Family, client: NftClient, guard: WriteGuard) {
     this.family = family
@@ -47,7 +50,10 @@ export class NftablesBackend implements Backend<NftPlan> {
 
   async observe(signal: AbortSignal): Promise<ObservedTable> {
     this.#guard.compared(this.family, signal)
-    return await observeTable(this.#client, this.family, signal)
+    const found = await observeTable(this.#client, this.family, signal)
+    if (this.#scriptRefusals < 2 || found.kind !== 'table') return found
+    // Its sets look like ours and are not, or a chain of that name has another hook.
+    return { kind: 'incompatible', counts: found.counts, why: 'the structure is refused' }
   }
 
   plan(change: Change, observed?: Observed): NftPlan {
@@ -56,7 +62,7 @@ export class NftablesBackend implements Backend<NftPlan> {
 
   async apply(plan: NftPlan, signal: AbortSignal): Promise<void> {
     const { script, batch } = plan
-    if (script !== undefined) await this.#guard.write(script.length, () => this.#client.runText(script, signal), signal)
+    if (script !== undefined) await this.#runScript(script, signal)
     if (batch.messages > 0) await this.#commit(batch, signal)
     const ledger = plan.outcome.kind === 'replace' ? plan.outcome.ledger : this.#belief?.ledger
     if (ledger === undefined) throw new RangeError('a delta was applied before any full change')
@@ -65,6 +71,16 @@ export class NftablesBackend implements Backend<NftPlan> {
     if (plan.outcome.kind === 'absorb') ledger.absorb(plan.outcome.delta)
     this.#belief = { host: plan.host, ledger }
     await this.#forgetClients(plan, signal)
+  }
+
+  async #runScript(script: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#guard.write(script.length, () => this.#client.runText(script, signal), signal)
+      this.#scriptRefusals = 0
+    } catch (error) {
+      if (error instanceof KernelError && refusals.has(error.code)) this.#scriptRefusals++
+      throw error
+    }
   }
 
   async #forgetClients({ sweep, allowed }: NftPlan, signal: AbortSignal): Promise<void> {
@@ -126,6 +142,9 @@ export class NftablesBackend implements Backend<NftPlan> {
     return this.#client.deleteTable(nftFamily(this.family), tableName, signal)
   }
 }
+
+/** What nft says of a set of another type, a chain with another hook, and a rule that does not go with a set. */
+const refusals: ReadonlySet<string> = new Set<KernelErrorCode>(['exists', 'unsupported', 'invalid'])
 
 const asObservedTable = (observed: Observed): ObservedTable => {
   if ('kind' in observed) return observed as ObservedTable
