@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Protocol } from '../../src/model/protocol.ts'
 import { type Net, nets, nodeName, type PodName, port } from '../flows/net.ts'
-import { endpoint, exposed, type Front, leaving, type Manifest, slice } from '../flows/objects.ts'
+import { endpoint, exposed, type Front, leaving, type Manifest, service, slice } from '../flows/objects.ts'
 import type { BackendUnderTest } from './backend-under-test.ts'
 import { type Answers, askCrowd, clientsOf, crowd, kinds, moved } from './crowd.ts'
 import { withNode } from './run-flows.ts'
@@ -86,13 +86,18 @@ export const playAffinity = async (backend: BackendUnderTest, stage: Stage): Pro
     )
   }
 
-  await scenario('S8.1 affinity is per service port, not per address of it', sticky(), async (t, net) => {
-    const [first, ...others] = fronts(net)
-    const known = await askCrowd(stage, net, first)
-    for (const front of others) {
-      t.same(moved(known, await askCrowd(stage, net, front)), [], `${net.family} ${front.what} as ClusterIP`)
-    }
-  })
+  await scenario(
+    'S8.1 affinity is per service port, not per address of it',
+    sticky(),
+    async (t, net) => {
+      const [first, ...others] = fronts(net)
+      const known = await askCrowd(stage, net, first)
+      for (const front of others) {
+        t.same(moved(known, await askCrowd(stage, net, front)), [], `${net.family} ${front.what} as ClusterIP`)
+      }
+    },
+    'each address of a service port remembers clients for itself',
+  )
 
   await scenario(
     'S8.1 an entry lasts from the last connection on, and no longer',
@@ -208,6 +213,70 @@ export const playAffinityChanges = async (backend: BackendUnderTest, stage: Stag
       await backend.cleanup()
     },
   )
+
+  /** All clients at `front` get `wanted` and nobody else. */
+  const allAt = async (
+    t: Assertions,
+    front: 0 | 1 | 2 | 3,
+    wanted: readonly PodName[],
+    what: string,
+  ): Promise<void> => {
+    for (const [net, answers] of await all(front)) t.same(kinds(answers), wanted, `${net.family}: ${what}`)
+  }
+
+  await t.test(
+    `S8.1 what was remembered at an address is not used by whoever has it next, ${backend.name}`,
+    async (t) => {
+      const other = nets.flatMap((net) => {
+        const name = `another-${net.family.toLowerCase()}`
+        const spec = {
+          clusterIP: net.clusterIP(2),
+          clusterIPs: [net.clusterIP(2)],
+          externalIPs: [net.externalIP(1)],
+          sessionAffinity: 'ClientIP',
+        }
+        return [
+          service(net, 'TCP', { name, spec, created: '2024-06-01T00:00:00Z' }),
+          slice(net, 'TCP', [endpoint(net, 'remote-2')], { service: name }),
+        ]
+      })
+      await backend.start([...sticky({ pods: ['pod-1'] }), ...other], defaultSettings)
+      await allAt(t, 2, ['pod-1'], 'the older Service has it')
+      await backend.update(withNode(other))
+      await allAt(t, 2, ['remote-2'], 'then the other')
+      await backend.update([...sticky({ pods: ['pod-2'] }), ...other])
+      await allAt(t, 2, ['pod-2'], 'and the older one again')
+      await backend.stop()
+      await backend.cleanup()
+    },
+  )
+
+  await t.test(`S8.1 what was remembered before affinity was switched off is not used, ${backend.name}`, async (t) => {
+    await backend.start(sticky({ pods: ['pod-1'] }), defaultSettings)
+    for (const at of [0, 1] as const) await allAt(t, at, ['pod-1'], 'remembered')
+    await backend.update(sticky({ pods: ['pod-2'], spec: { sessionAffinity: 'None' } }))
+    await backend.update(sticky({ pods: ['pod-2', 'remote-1'] }))
+    for (const at of [0, 1] as const) await allAt(t, at, ['pod-2', 'remote-1'], 'switched on again')
+    await backend.update(withNode([]))
+    await backend.update(sticky({ pods: ['pod-1', 'remote-2'] }))
+    for (const at of [0, 1] as const) await allAt(t, at, ['pod-1', 'remote-2'], 'the Service was deleted and is back')
+    await backend.stop()
+    await backend.cleanup()
+  })
+
+  await t.test(`S8.1 what went while the proxy was away keeps no client, ${backend.name}`, async (t) => {
+    await backend.start(sticky(), defaultSettings)
+    const before = await all(0)
+    await backend.stop()
+    await backend.start(sticky({ pods: ['pod-1', 'remote-1'] }), defaultSettings)
+    for (const [net, answers] of await all(0)) {
+      const known = before.get(net)
+      if (known === undefined) throw new TypeError('a family is missing')
+      t.same(moved(known, answers), clientsOf(known, 'pod-2'), `${net.family}: those of pod-2 move and nobody else`)
+    }
+    await backend.stop()
+    await backend.cleanup()
+  })
 
   await t.test(`S8.1 a restart of the proxy forgets no client, ${backend.name}`, async (t) => {
     await backend.start(sticky(), defaultSettings)

@@ -95,7 +95,7 @@ export class Stage {
         for (const podPort of ports) await this.host(pod).listen(protocol, podPort)
       }
       if (protocol === 'SCTP') continue
-      await this.host('elsewhere').listen(protocol, port)
+      for (const at of [port, nodePort]) await this.host('elsewhere').listen(protocol, at)
       await this.host('node').listen(protocol, nodePort)
     }
   }

@@ -115,7 +115,12 @@ export const nodePortAddresses: FlowTable = (net, protocol, traits) => {
       rules: ['S2.2', 'S2.6'],
       settings: select([]),
       objects,
-      packets: [{ from: 'client', to: net.externalIP(9), port, expect: toElsewhere }],
+      packets: (['client', 'pod-2', 'node'] as const).map((from) => ({
+        from,
+        to: net.externalIP(9),
+        port: nodePort,
+        expect: toElsewhere,
+      })),
     },
   ]
 }

@@ -66,7 +66,8 @@ for (const net of nets) {
       input: `table ${ip} probe {
         chain pre { type filter hook prerouting priority -150; ${ip} saddr ${net.at.client} meta mark set 0x20001; }
         chain post { type filter hook postrouting priority 200
-          meta mark 0x20001 counter comment "kept"
+          ct state new ct original ${ip} saddr ${net.at.client} meta mark 0x20001 counter comment "kept"
+          ct state new ct original ${ip} saddr ${net.at.client} meta mark != 0x20001 counter comment "not kept"
           meta mark & ${bit} != 0 counter comment "ours"
         }
       }`,
@@ -81,7 +82,8 @@ for (const net of nets) {
       t.same(summary(outcomes), [`remote-1 answers ${net.at.node}`])
     }
     const listing = execFileSync('nft', ['list', 'table', ip, 'probe'], { encoding: 'utf8' })
-    t.match(listing, /packets [1-9]\d* bytes \d+ comment "kept"/)
+    t.match(listing, /packets 6 bytes \d+ comment "kept"/, 'the first packet of every connection')
+    t.match(listing, /packets 0 bytes 0 comment "not kept"/)
     t.match(listing, /packets 0 bytes 0 comment "ours"/)
     await end()
   })
