@@ -77,7 +77,9 @@ const atOnce = (packets: readonly Packet[], protocol: Protocol, stage: Stage): P
  * the node itself a refusal looks like a drop: the write fails.
  */
 const isForRawSockets = ({ from, expect, source }: Packet): boolean =>
-  source === undefined && expect.kind !== 'untouched' && (from !== 'node' || expect.kind === 'answered')
+  source === undefined &&
+  expect.kind !== 'untouched' &&
+  (expect.kind === 'answered' ? !expect.by.includes('node') : from !== 'node')
 
 /** A raw socket hears of every ICMP error from its peer, whichever of its host's connections is meant. */
 const oneByOne = async (packets: readonly Packet[], stage: Stage): Promise<readonly Seen[]> => {

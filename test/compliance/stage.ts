@@ -96,7 +96,7 @@ export class Stage {
       }
       if (protocol === 'SCTP') continue
       for (const at of [port, nodePort]) await this.host('elsewhere').listen(protocol, at)
-      await this.host('node').listen(protocol, nodePort)
+      for (const at of [podPorts[0], nodePort]) await this.host('node').listen(protocol, at)
     }
   }
 

@@ -3,7 +3,7 @@ import type { Capabilities } from '../../src/backends/backend.ts'
 import type { HostSettings } from '../../src/desired/host-state.ts'
 import type { Protocol } from '../../src/model/protocol.ts'
 import type { ObjectOptions } from '../../src/source/objects/read-objects.ts'
-import type { Net, Place, PodName } from './net.ts'
+import type { Net, Place, Server } from './net.ts'
 import type { Front, Manifest } from './objects.ts'
 
 /** A rule of docs/service-semantics.md. */
@@ -12,7 +12,7 @@ export type Rule = `S${number}.${number}`
 /** What becomes of a packet. The first three are told apart by the kernel alone, never by a server that is missing. */
 export type Expectation =
   /** Translated. Each of `by` answers at least once and nobody else does; the endpoint sees `sees` as its client. */
-  | { readonly kind: 'answered'; readonly by: readonly PodName[]; readonly sees: 'client' | 'node' }
+  | { readonly kind: 'answered'; readonly by: readonly Server[]; readonly sees: 'client' | 'node' }
   /** ICMP port unreachable (TCP reset): the client knows at once. */
   | { readonly kind: 'refused' }
   /** Nothing comes back. */
@@ -59,9 +59,9 @@ export const dropped: Expectation = { kind: 'dropped' }
 export const toElsewhere: Expectation = { kind: 'untouched', by: 'elsewhere' }
 export const toNodeItself: Expectation = { kind: 'untouched', by: 'node' }
 /** The endpoint sees the client's own address. */
-export const direct = (...by: readonly PodName[]): Expectation => ({ kind: 'answered', by, sees: 'client' })
+export const direct = (...by: readonly Server[]): Expectation => ({ kind: 'answered', by, sees: 'client' })
 /** The endpoint sees the node's address. */
-export const masqueraded = (...by: readonly PodName[]): Expectation => ({ kind: 'answered', by, sees: 'node' })
+export const masqueraded = (...by: readonly Server[]): Expectation => ({ kind: 'answered', by, sees: 'node' })
 
 /** One packet to the address and port of `front`. */
 export const to = (front: Front, from: Place, expect: Expectation): Packet => ({

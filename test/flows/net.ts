@@ -3,6 +3,8 @@ import type { Family } from '../../src/model/ip.ts'
 /** The hosts of the {@link Stage}: a node, pods on it and elsewhere, clients, and whoever is behind the node's gateway. */
 export const podNames = ['pod-1', 'pod-2', 'remote-1', 'remote-2'] as const
 export type PodName = (typeof podNames)[number]
+/** What can be an endpoint: a pod, or a pod in the node's own network. */
+export type Server = PodName | 'node'
 export const placeNames = [...podNames, 'client', 'client-2', 'elsewhere'] as const
 /** Where a packet can start. `elsewhere` answers on every address that no Service has; see {@link Net.elsewhere}. */
 export type Place = (typeof placeNames)[number] | 'node'

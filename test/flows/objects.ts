@@ -1,6 +1,6 @@
 /** Manifests as a cluster of the {@link Stage} would have them: JSON, to be read like any other. */
 import type { Protocol } from '../../src/model/protocol.ts'
-import { type Net, nodeName, nodePort, otherNode, otherZone, type PodName, podPorts, port, zone } from './net.ts'
+import { type Net, nodeName, nodePort, otherNode, otherZone, podPorts, port, type Server, zone } from './net.ts'
 
 /** A Kubernetes object. */
 export interface Manifest {
@@ -78,10 +78,10 @@ export interface EndpointOptions {
   readonly nodes?: readonly string[]
 }
 
-const isLocal = (pod: PodName): boolean => pod.startsWith('pod')
+const isLocal = (pod: Server): boolean => !pod.startsWith('remote')
 
 /** A pod as an endpoint: on our node and in its zone, or on the other node. */
-export const endpoint = (net: Net, pod: PodName, options: EndpointOptions = {}): object => {
+export const endpoint = (net: Net, pod: Server, options: EndpointOptions = {}): object => {
   const { ready, serving, terminating, zones, nodes } = options
   const node = 'nodeName' in options ? options.nodeName : isLocal(pod) ? nodeName : otherNode
   return {
@@ -131,7 +131,7 @@ export const slice = (
 }
 
 /** Ready endpoints in one slice. */
-export const ready = (net: Net, protocol: Protocol, ...pods: readonly PodName[]): Manifest =>
+export const ready = (net: Net, protocol: Protocol, ...pods: readonly Server[]): Manifest =>
   slice(
     net,
     protocol,

@@ -3,6 +3,7 @@ import t from 'tap'
 import { NftablesUnderTest } from '../compliance/nftables.ts'
 import { playTable } from '../compliance/run-flows.ts'
 import { Stage } from '../compliance/stage.ts'
+import { edges } from '../flows/edges.ts'
 import { endpoints, topology } from '../flows/endpoints.ts'
 import { policies } from '../flows/policies.ts'
 import { sourceRanges } from '../flows/source-ranges.ts'
@@ -22,3 +23,4 @@ await playTable('topology', topology, run)
 await playTable('source ranges', sourceRanges, run)
 await playTable('unwanted', unwanted, run)
 await playTable('ownership', ownership, run)
+await playTable('edges', edges, run)
