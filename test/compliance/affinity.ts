@@ -6,9 +6,9 @@ import { type Net, nets, nodeName, type PodName, port } from '../flows/net.ts'
 import { endpoint, exposed, type Front, leaving, type Manifest, service, slice } from '../flows/objects.ts'
 import type { BackendUnderTest } from './backend-under-test.ts'
 import { type Answers, askCrowd, clientsOf, crowd, kinds, moved } from './crowd.ts'
-import { withNode } from './run-flows.ts'
 import { defaultSettings } from './settings.ts'
 import type { Stage } from './stage.ts'
+import { withNode } from './with-node.ts'
 
 const three: readonly PodName[] = ['pod-1', 'pod-2', 'remote-1']
 const nodePorts = { IPv4: 30081, IPv6: 30082 } as const

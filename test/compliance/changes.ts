@@ -6,9 +6,10 @@ import { endpoint, exposed, type Front, leaving, type Manifest, ready, service, 
 import type { Held } from '../support/host-protocol.ts'
 import type { BackendUnderTest } from './backend-under-test.ts'
 import { Load } from './load.ts'
-import { summary, withNode } from './run-flows.ts'
+import { summary } from './run-flows.ts'
 import { defaultSettings } from './settings.ts'
 import type { Stage } from './stage.ts'
+import { withNode } from './with-node.ts'
 
 const front = (net: Net): Front => ({ what: 'ClusterIP', ip: net.clusterIP(1), port })
 const onNode = (net: Net): Front => ({ what: 'NodePort', ip: net.at.node, port: nodePort })

@@ -3,13 +3,13 @@ import { assertNever } from '../../src/model/assert-never.ts'
 import type { Protocol } from '../../src/model/protocol.ts'
 import type { Expectation, FlowCase, FlowTable, Packet, Settings } from '../flows/flow.ts'
 import { type Net, nets } from '../flows/net.ts'
-import { type Manifest, node } from '../flows/objects.ts'
 import type { Host, Target } from '../support/host.ts'
 import type { Outcome } from '../support/host-protocol.ts'
 import type { BackendUnderTest } from './backend-under-test.ts'
 import { forgetConnections } from './conntrack.ts'
 import { defaultSettings } from './settings.ts'
 import type { Stage } from './stage.ts'
+import { withNode } from './with-node.ts'
 
 /** How long silence has to last to count as such; an answer comes within a millisecond or two. */
 const silenceMs = 250
@@ -49,9 +49,6 @@ export const playTable = async (
     }
   }
 }
-
-export const withNode = (objects: readonly Manifest[]): readonly Manifest[] =>
-  objects.some(({ kind }) => kind === 'Node') ? objects : [node(nets), ...objects]
 
 const same = (a: Settings, b: Settings): boolean => JSON.stringify(a) === JSON.stringify(b)
 

@@ -7,9 +7,9 @@ import type { Outcome } from '../support/host-protocol.ts'
 import type { BackendUnderTest } from './backend-under-test.ts'
 import { forgetConnections } from './conntrack.ts'
 import { type Answers, askCrowd, clientsOf, moved } from './crowd.ts'
-import { withNode } from './run-flows.ts'
 import { defaultSettings } from './settings.ts'
 import type { Stage } from './stage.ts'
+import { withNode } from './with-node.ts'
 
 interface Scheduled {
   readonly scheduler?: Scheduler

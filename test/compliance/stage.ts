@@ -14,8 +14,7 @@ import {
 import { vipOnNode } from '../flows/source-ranges.ts'
 import type { Host } from '../support/host.ts'
 import { Scene } from '../support/scene.ts'
-
-const devices: Partial<Record<Place, string>> = { 'pod-1': 'cali-pod-1', 'pod-2': 'cali-pod-2' }
+import { deviceOf } from './devices.ts'
 
 /**
  * The scene that every table is played on: a node with two pods, two pods elsewhere, two clients, and a host behind the
@@ -31,9 +30,8 @@ export class Stage {
     const scene = await Scene.create({ ipv4: ipv4.at.node, ipv6: ipv6.at.node })
     const hosts = new Map<Place, Host>([['node', scene.node]])
     for (const name of placeNames) {
-      const device = devices[name]
-      const addresses = { ipv4: ipv4.at[name], ipv6: ipv6.at[name] }
-      hosts.set(name, await scene.addHost(name, device === undefined ? addresses : { ...addresses, device }))
+      const addresses = { ipv4: ipv4.at[name], ipv6: ipv6.at[name], device: deviceOf(name) }
+      hosts.set(name, await scene.addHost(name, addresses))
     }
     const stage = new Stage(scene, hosts)
     await stage.#extendNode()

@@ -1,0 +1,47 @@
+/** The same tables on the text that `weir render` gives, with a tracer in place of a kernel: what it prints is what it does. */
+import t from 'tap'
+import { NftablesUnderTest } from '../compliance/nftables.ts'
+import { traceCase } from '../compliance/trace-flows.ts'
+import { edges } from '../flows/edges.ts'
+import { endpoints, topology } from '../flows/endpoints.ts'
+import { masquerade } from '../flows/masquerade.ts'
+import { nets } from '../flows/net.ts'
+import { nodePortAddresses } from '../flows/node-port-addresses.ts'
+import { policies } from '../flows/policies.ts'
+import { reach } from '../flows/reach.ts'
+import { sourceRanges } from '../flows/source-ranges.ts'
+import { ownership, unwanted } from '../flows/unwanted.ts'
+import { weights } from '../flows/weights.ts'
+
+const { traits } = new NftablesUnderTest()
+const tables = {
+  reach,
+  nodePortAddresses,
+  masquerade,
+  policies,
+  endpoints,
+  topology,
+  sourceRanges,
+  unwanted,
+  ownership,
+  weights,
+  edges,
+}
+
+for (const [name, table] of Object.entries(tables)) {
+  for (const net of nets) {
+    for (const protocol of ['TCP', 'UDP', 'SCTP'] as const) {
+      t.test(`${name}, ${net.family}, ${protocol}, traced`, async (t) => {
+        for (const flow of table(net, protocol, traits)) {
+          for (const { packet, got, wanted } of traceCase(flow, protocol)) {
+            t.same(
+              got,
+              wanted,
+              `${flow.name}: ${packet.from} to ${packet.to} port ${packet.port} (${flow.rules.join(' ')})`,
+            )
+          }
+        }
+      })
+    }
+  }
+}
