@@ -1,3 +1,5 @@
+import type { Batch } from '../../kernel/nft/batch.ts'
+import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { ServiceKey } from '../../model/names.ts'
 import type { Change } from '../backend.ts'
@@ -44,14 +46,8 @@ export const planFull = (
   const want = (element: Element, owner?: ServiceKey): void => {
     counts.set(element.set, (counts.get(element.set) ?? 0) + 1)
     if (present === undefined) {
-      // On an empty table the bulk goes straight into the batch: no list of all elements is ever held.
-      if (element.set !== 'endpoints') add(element, owner)
-      else {
-        batch.elements('add', element.set)
-        batch.mark(owner)
-        writeElement(batch, element, 'add', host.family)
-        streamed++
-      }
+      if (element.set === bulk) streamed++
+      else add(element, owner)
       return
     }
     const found = flushed.has(element.set) ? undefined : present.get(element.set)
@@ -59,7 +55,8 @@ export const planFull = (
     if (found?.get(key) === elementContent(element)) found.delete(key)
     else add(element, owner)
   }
-  for (const state of services) {
+  const states = [...services]
+  for (const state of states) {
     addAllowed(state, allowed)
     layOutService(state, {
       element: (element) => {
@@ -88,7 +85,9 @@ export const planFull = (
   const marker = layoutMarker(host)
   batch.mark(undefined)
   if (structure && !known.has(marker)) batch.addChain(marker)
+  // Before the elements: for every chain that looks something up in a map, the kernel walks all that is in the map.
   writeChains(batch, rewritten, host)
+  if (present === undefined) writeBulk(batch, states, host)
   writeDiff(batch, diff, [...flushed], host, owners)
   const markers = [...known.keys()].filter((name) => isLayoutMarker(name) && name !== marker)
   const reset = observed?.kind === 'incompatible' ? `delete table ${nftFamily(host.family)} ${tableName}\n` : ''
@@ -101,6 +100,22 @@ export const planFull = (
     sweep: usable ? { frontends: allowed, exhaustive: true } : undefined,
     allowed,
     outcome: { kind: 'replace', ledger },
+  }
+}
+
+/** By far the largest set. On an empty table it goes straight into the batch: no list of all elements is ever held. */
+const bulk: SetName = 'endpoints'
+
+const writeBulk = (batch: Batch, states: readonly ServiceState[], { family }: HostState): void => {
+  batch.elements('add', bulk)
+  for (const state of states) {
+    batch.mark(state.service)
+    layOutService(state, {
+      element: (element) => {
+        if (element.set === bulk) writeElement(batch, element, 'add', family)
+      },
+      chain: () => {},
+    })
   }
 }
 
