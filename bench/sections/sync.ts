@@ -106,7 +106,9 @@ const coldStarts = async ({ options, report, begin }: Bench): Promise<void> => {
     of(({ totalMs }) => totalMs, warm),
   )
   const rewritten = of(({ elements }) => elements.added + elements.removed, warm)
-  report.add('  elements written by a warm start', 'elements', [Math.max(...rewritten)], { targets: [{ of: 'max', atMost: 0 }] })
+  report.add('  elements written by a warm start', 'elements', [Math.max(...rewritten)], {
+    targets: [{ of: 'max', atMost: 0 }],
+  })
 }
 
 const changes = async (bench: Bench): Promise<void> => {
