@@ -1,13 +1,11 @@
-/** Which endpoints serve which traffic, and what nobody serves: the tables of test/flows on the kernel, TCP and UDP. */
+/** What traffic policies and source ranges do, and what becomes of what nobody serves: the tables of test/flows on the kernel, TCP and UDP. */
 import t from 'tap'
 import { NftablesUnderTest } from '../compliance/nftables.ts'
 import { playTable } from '../compliance/run-flows.ts'
 import { Stage } from '../compliance/stage.ts'
-import { edges } from '../flows/edges.ts'
-import { endpoints, topology } from '../flows/endpoints.ts'
 import { policies } from '../flows/policies.ts'
 import { sourceRanges } from '../flows/source-ranges.ts'
-import { ownership, unwanted } from '../flows/unwanted.ts'
+import { unwanted } from '../flows/unwanted.ts'
 import { ownNamespace } from '../support/namespace.ts'
 
 ownNamespace(import.meta.url)
@@ -18,9 +16,5 @@ t.teardown(() => stage.close())
 const run = { backend: new NftablesUnderTest(), stage, protocols }
 
 await playTable('policies', policies, run)
-await playTable('endpoints', endpoints, run)
-await playTable('topology', topology, run)
 await playTable('source ranges', sourceRanges, run)
 await playTable('unwanted', unwanted, run)
-await playTable('ownership', ownership, run)
-await playTable('edges', edges, run)
