@@ -70,6 +70,7 @@ export const detectors = (family: Family): readonly LocalDetector[] => [
   { kind: 'cidr', cidr: cidr(family === 'IPv4' ? '10.244.0.0/16' : 'fd00:1::/64') },
   { kind: 'cidr', cidr: cidr(family === 'IPv4' ? '10.244.1.128/25' : 'fd00:1:2:3:4::/77') },
   { kind: 'cidr', cidr: cidr(family === 'IPv4' ? '10.1.2.3/32' : 'fd00::1/128') },
+  { kind: 'cidr', cidr: cidr(family === 'IPv4' ? '0.0.0.0/0' : '::/0') },
   { kind: 'interface', name: 'cni0' },
   { kind: 'interfacePrefix', prefix: 'veth' },
 ]

@@ -69,6 +69,8 @@ const elementsOf = async (client: NftClient, family: NftFamily, set: string): Pr
 export const listTable = (family: NftFamily): unknown => {
   const text = execFileSync('nft', ['-j', 'list', 'table', family, tableName], {
     encoding: 'utf8',
+    // It warns of statements that it has no JSON for; those are compared by their bytes.
+    stdio: ['ignore', 'pipe', 'ignore'],
     maxBuffer: 512 * 1024 * 1024,
   })
   const { nftables } = JSON.parse(text) as { nftables: readonly Record<string, Record<string, unknown>>[] }

@@ -6,9 +6,12 @@ import { families } from '../../model/ip.ts'
 import { classRules } from './class-rules.ts'
 import { isLayoutMarker, layoutMarker, structureScript } from './structure.ts'
 
-/** Every rule that the table may come to hold. */
+/** Of the classes that take something from the host, those of one size and scheduler: the others take the same. */
+const classes = allClasses.filter((each) => each.kind !== 'pick' || (each.scheduler === 'random' && !each.sticky))
+
+/** Every kind of rule that the table may come to hold. */
 const rulesOf = (host: HostState): string =>
-  JSON.stringify([structureScript(host, []), allClasses.map((each) => classRules(each, host))])
+  JSON.stringify([structureScript(host, []), classes.map((each) => classRules(each, host))])
 
 describe('the marker of the structure', () => {
   it('changes exactly when a rule does', () => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { assertNever } from '../../model/assert-never.ts'
+import { type Cidr, cidrAddress, cidrBits, cidrFamily, maxBits } from '../../model/cidr.ts'
 import type { HostState, LocalDetector } from '../../model/host.ts'
 import type { Family } from '../../model/ip.ts'
 import { recorderName } from './class.ts'
@@ -36,13 +37,16 @@ export const addressWord = (family: Family): 'ip' | 'ip6' => nftFamily(family)
 
 export const markText = (mark: number): string => `0x${mark.toString(16).padStart(8, '0')}`
 
+/** A network of one address as nft lists it. */
+const networkText = (cidr: Cidr): string => (cidrBits(cidr) === maxBits(cidrFamily(cidr)) ? cidrAddress(cidr) : cidr)
+
 /** Matches packets of local pods; `sense` '!= ' turns it round. Undefined when pods cannot be told. */
 export const podMatch = (detector: LocalDetector, family: Family, sense: '' | '!= ' = ''): string | undefined => {
   switch (detector.kind) {
     case 'none':
       return undefined
     case 'cidr':
-      return `${addressWord(family)} saddr ${sense}${detector.cidr}`
+      return `${addressWord(family)} saddr ${sense}${networkText(detector.cidr)}`
     case 'interface':
       return `iifname ${sense}"${detector.name}"`
     case 'interfacePrefix':
