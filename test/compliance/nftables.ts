@@ -25,6 +25,7 @@ export class NftablesUnderTest implements BackendUnderTest {
     unusedPorts: 'refused',
     unusedClusterIPs: 'dropped',
     rangesWithoutEndpoints: true,
+    affinityOf: 'address',
   }
   #running: Running | undefined
 

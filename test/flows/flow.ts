@@ -37,6 +37,8 @@ export interface Traits extends Capabilities {
   readonly unusedClusterIPs: 'dropped' | 'routed'
   /** S7.4 */
   readonly rangesWithoutEndpoints: boolean
+  /** S8.1: what a client is remembered for. */
+  readonly affinityOf: 'servicePort' | 'address'
 }
 
 /** Configuration, as far as rules depend on it. */
