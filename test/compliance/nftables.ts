@@ -26,6 +26,7 @@ export class NftablesUnderTest implements BackendUnderTest {
     unusedClusterIPs: 'dropped',
     rangesWithoutEndpoints: true,
     affinityOf: 'address',
+    staleFlows: 'kept',
   }
   #running: Running | undefined
 

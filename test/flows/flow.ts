@@ -37,6 +37,8 @@ export interface Traits extends Capabilities {
   readonly unusedClusterIPs: 'dropped' | 'routed'
   /** S7.4 */
   readonly rangesWithoutEndpoints: boolean
+  /** S8.5: UDP flows whose endpoint is gone, or that are older than the Service. */
+  readonly staleFlows: 'moved' | 'kept'
   /** S8.1: what a client is remembered for. */
   readonly affinityOf: 'servicePort' | 'address'
 }
