@@ -125,6 +125,10 @@ const garbage: readonly (readonly [what: string, script: string])[] = [
     'chains of nobody',
     'add chain ip weir a\nadd chain ip weir b { type filter hook input priority 0; policy drop; }\nadd rule ip weir b jump a\nadd rule ip weir a drop',
   ],
+  [
+    'sets of nobody',
+    'add set ip weir mine { type ipv4_addr; }\nadd map ip weir yours { type inet_service : verdict; }\nadd chain ip weir theirs\nadd rule ip weir theirs ip saddr @mine tcp dport vmap @yours\nadd element ip weir yours { 1 : goto random-upto4-sticky }',
+  ],
   ['rules of nobody', 'insert rule ip weir services accept\nadd rule ip weir random-upto4 drop'],
   ['a missing base chain', 'flush chain ip weir filter-input\ndelete chain ip weir filter-input'],
   [

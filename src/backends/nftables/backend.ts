@@ -1,12 +1,12 @@
 import { KernelError, type KernelErrorCode } from '../../kernel/netlink/error.ts'
-import { Batch } from '../../kernel/nft/batch.ts'
+import type { Batch } from '../../kernel/nft/batch.ts'
 import type { NftClient } from '../../kernel/nft/client.ts'
+import type { SetInfo } from '../../kernel/nft/objects.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { Family } from '../../model/ip.ts'
 import type { Backend, Capabilities, Change, Observed, Support } from '../backend.ts'
 import { type AffinitySweep, sweepAffinity } from './affinity.ts'
-import { recorderName } from './class.ts'
 import type { WriteGuard } from './guard.ts'
 import { type ObservedTable, observeTable } from './observe.ts'
 import type { Belief, NftPlan } from './plan.ts'
@@ -15,6 +15,7 @@ import { probeNft } from './probe.ts'
 import { nftFamily, type SetName, tableName } from './schema.ts'
 import { nftSchedulers } from './slots.ts'
 import { renderTable } from './text.ts'
+import { chainDeletion, deletionScript } from './unused.ts'
 
 export const nftCapabilities: Capabilities = {
   schedulers: new Set(nftSchedulers),
@@ -35,6 +36,8 @@ export class NftablesBackend implements Backend<NftPlan> {
   /** Frontends whose remembered clients tidy looks at again, and with whom they may be remembered. */
   readonly #again = new Map<string, ReadonlySet<string>>()
   #belief: Belief | undefined
+  /** Sets in our table that are not ours; tidied away with the chains that use them. */
+  #strangers: readonly SetInfo[] = []
   /** How often in a row the structure was refused. */
   #scriptRefusals = 0
 
@@ -51,6 +54,7 @@ export class NftablesBackend implements Backend<NftPlan> {
   async observe(signal: AbortSignal): Promise<ObservedTable> {
     this.#guard.compared(this.family, signal)
     const found = await observeTable(this.#client, this.family, signal)
+    this.#strangers = found.kind === 'table' ? found.strangers : []
     if (this.#scriptRefusals < 2 || found.kind !== 'table') return found
     // Its sets look like ours and are not, or a chain of that name has another hook.
     return { kind: 'incompatible', counts: found.counts, why: 'the structure is refused' }
@@ -97,7 +101,7 @@ export class NftablesBackend implements Backend<NftPlan> {
 
   /**
    * Deletes class chains that nothing points to any more (old kernels let go of a chain some time after its last
-   * element), and what was remembered of endpoints that were leaving.
+   * element), chains and sets that are not ours, and what was remembered of endpoints that were leaving.
    */
   async tidy(signal: AbortSignal): Promise<number> {
     let swept = 0
@@ -105,20 +109,22 @@ export class NftablesBackend implements Backend<NftPlan> {
       swept = await this.#sweep({ frontends: this.#again, exhaustive: false }, signal)
       this.#again.clear()
     }
-    return swept + (await this.#deleteUnusedChains(signal))
+    return swept + (await this.#deleteUnused(signal))
   }
 
-  async #deleteUnusedChains(signal: AbortSignal): Promise<number> {
+  async #deleteUnused(signal: AbortSignal): Promise<number> {
     const ledger = this.#belief?.ledger
-    const unused = ledger?.unusedChains() ?? []
-    if (ledger === undefined || unused.length === 0) return 0
-    const batch = new Batch(nftFamily(this.family), tableName)
-    for (const name of unused) batch.flushChain(name)
-    // The fixed rules jump to the recorder: it stays, empty.
-    for (const name of unused) if (name !== recorderName) batch.deleteChain(name)
-    await this.#commit(batch, signal)
-    for (const name of unused) ledger.forgetChain(name)
-    return unused.length
+    const chains = ledger?.unusedChains() ?? []
+    const sets = this.#strangers
+    if (ledger === undefined || chains.length + sets.length === 0) return 0
+    if (sets.length === 0) await this.#commit(chainDeletion(this.family, chains), signal)
+    else {
+      const script = deletionScript(this.family, chains, sets)
+      await this.#guard.write(script.length, () => this.#client.runText(script, signal), signal)
+    }
+    for (const name of chains) ledger.forgetChain(name)
+    this.#strangers = []
+    return chains.length + sets.length
   }
 
   counts(): ReadonlyMap<string, number> {

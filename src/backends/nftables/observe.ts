@@ -20,13 +20,15 @@ export type ObservedTable = Observed &
         readonly garbled: ReadonlySet<SetName>
         /** Sets of ours that are not there. */
         readonly missing: readonly SetName[]
+        /** Sets that are not ours: an older version's, or somebody else's. */
+        readonly strangers: readonly SetInfo[]
         /** Number of rules by chain. */
         readonly chains: ReadonlyMap<string, number>
       }
   )
 
 /** NFT_SET_* of linux/netfilter/nf_tables.h. */
-const setFlag = { interval: 0x4, map: 0x8, timeout: 0x10, dynamic: 0x20 } as const
+const setFlag = { anonymous: 0x1, interval: 0x4, map: 0x8, timeout: 0x10, dynamic: 0x20 } as const
 const compared = setFlag.interval | setFlag.map | setFlag.timeout | setFlag.dynamic
 
 const expectedFlags = (set: SetName): number => {
@@ -85,5 +87,8 @@ export const observeTable = async (client: NftClient, family: Family, signal: Ab
     counts.set(set, found.size)
   }
   const missing = setNames.filter((name) => !sets.has(name))
-  return { kind: 'table', counts, elements, garbled, missing, chains }
+  const ours: ReadonlySet<string> = new Set(setNames)
+  // The sets that rules have within them come and go with the rules.
+  const strangers = [...sets.values()].filter(({ name, flags }) => !ours.has(name) && (flags & setFlag.anonymous) === 0)
+  return { kind: 'table', counts, elements, garbled, missing, strangers, chains }
 }
