@@ -16,6 +16,9 @@ interface Served {
   readonly spec: ClusterSpec
 }
 
+const ways = ['ClusterIP', 'NodePort'] as const
+type Way = (typeof ways)[number]
+
 const connectModule = new URL('../connect/worker.js', import.meta.url)
 
 /** Time to open a connection through a ClusterIP and through a NodePort, in small and large clusters taken in turn. */
@@ -32,14 +35,19 @@ export const connectSection = async (bench: Bench, kubeProxy: LoadedScene | unde
   const connector = new Worker<ConnectOperations>(connectModule)
   try {
     await begin('Time to open a connection: client → node → pod, connect(2) to established')
-    for (const way of ['ClusterIP', 'NodePort'] as const) {
-      const routes = served.map((one) => routeOf(one, way))
+    for (const way of ways) {
+      const routes = [...served.map((one) => routeOf(one, way)), sameServiceOf(served, way)]
       const perRound = 250
       await connector.ask('connect', { routes, rounds: 4, perRound })
       const samples = await connector.ask('connect', { routes, rounds: options.quick ? 12 : 48, perRound })
       show(bench, way, served, samples)
+      report.add(
+        `${way}, weir, ${options.services.toLocaleString('en')} Services, one and the same each time`,
+        'µs',
+        samples.at(-1) ?? [],
+      )
     }
-    report.progress('figures of one line and the next were taken in turn, 250 connections each time')
+    report.progress('all lines of a kind were measured in turn, 250 connections each time')
   } finally {
     await connector.end()
   }
@@ -80,8 +88,16 @@ const loadKubeProxy = async (options: Bench['options'], services: number): Promi
   return scene
 }
 
+/** One Service of the large cluster: what is left of the difference when the processor's caches know it. */
+const sameServiceOf = (served: readonly Served[], way: Way): Route => {
+  const large = served[1]
+  if (large === undefined) throw new Error('no large cluster is served')
+  const route = routeOf(large, way)
+  return { ...route, destinations: route.destinations.slice(0, 1) }
+}
+
 /** Up to a thousand Services of the cluster in random order. */
-const routeOf = ({ scene, spec }: Served, way: 'ClusterIP' | 'NodePort'): Route => {
+const routeOf = ({ scene, spec }: Served, way: Way): Route => {
   const all: { readonly ip: string; readonly port: number }[] = []
   for (const { clusterIP, port, nodePort } of synthesize(spec)) {
     if (way === 'ClusterIP') all.push({ ip: clusterIP, port })
