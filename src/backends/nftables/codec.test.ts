@@ -5,8 +5,10 @@ import { Batch } from '../../kernel/nft/batch.ts'
 import { readElements } from '../../kernel/nft/element.ts'
 import { cidrOf } from '../../model/cidr.ts'
 import { addressBytes, type Family, families, type IP, readIP } from '../../model/ip.ts'
-import { keyWidth, readElement, writeElement } from './codec.ts'
+import type { Port } from '../../model/port.ts'
+import { keyWidth, readElement, writeElement, writeSlots } from './codec.ts'
 import { type Element, type ElementVerdict, elementOfKey, keyText, type Part } from './element.ts'
+import { slotElements } from './layout.ts'
 import { type Field, nftFamily, type SetName, schemaOf, setNames, tableName } from './schema.ts'
 
 const anyIP = (family: Family): fc.Arbitrary<IP> =>
@@ -106,6 +108,39 @@ describe.each(cases)('$set of $family', ({ family, set }) => {
     for (const key of [0, 4, keyWidth(set, family) - 4, keyWidth(set, family) + 4])
       if (key !== keyWidth(set, family))
         expect(readElement(set, family, { ...raw, key: new Uint8Array(Math.max(0, key)) })).toBeUndefined()
+  })
+})
+
+describe.each([
+  { family: 'IPv4', set: 'endpoints' },
+  { family: 'IPv6', set: 'endpoints' },
+  { family: 'IPv4', set: 'nodeport-endpoints' },
+  { family: 'IPv6', set: 'nodeport-endpoints' },
+] as const)('a run of slots in $set of $family', ({ family, set }) => {
+  it('is written as its elements are', () => {
+    const key = parts(schemaOf(set).key.slice(0, -1), family)
+    const target = fc.record({
+      ip: anyIP(family),
+      port: fc.integer({ min: 1, max: 65_535 }).map((port) => port as Port),
+      weight: fc.constant(1),
+      local: fc.boolean(),
+    })
+    const run = fc.record({
+      set: fc.constant(set),
+      key,
+      offset: fc.constantFrom(0, 65_536),
+      targets: fc.array(target, { maxLength: 9 }),
+    })
+    fc.assert(
+      fc.property(run, (value) => {
+        const [fast, plain] = [new Batch(nftFamily(family), tableName), new Batch(nftFamily(family), tableName)]
+        fast.elements('add', set)
+        writeSlots(fast, value, family)
+        plain.elements('add', set)
+        for (const element of slotElements(value)) writeElement(plain, element, 'add', family)
+        expect(fast.finish()).toEqual(plain.finish())
+      }),
+    )
   })
 })
 

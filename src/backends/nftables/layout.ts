@@ -24,8 +24,18 @@ import { rejectChain } from './structure.ts'
 /** Where a layout goes. Elements of shared sets may come several times, from several services. */
 export interface LayoutSink {
   element(element: Element): void
+  /** Instead of an element for each slot, for those who can do without: nine elements in ten are slots. */
+  slots?(run: SlotRun): void
   /** A chain that an element of this layout points to. */
   chain(name: string, chain: ChainClass): void
+}
+
+/** The slots of one frontend: its key, and the target that each slot from `offset` on leads to. */
+export interface SlotRun {
+  readonly set: 'endpoints' | 'nodeport-endpoints'
+  readonly key: readonly Part[]
+  readonly offset: number
+  readonly targets: readonly Target[]
 }
 
 /** Either a destination address with its port, or a node port on any accepting address. */
@@ -140,20 +150,22 @@ const commentOf = ({ name }: ServiceState): string => name.slice(0, commentLimit
 const ownerName = (id: ServicePortId): string => id.replaceAll(':', '/')
 
 const layOutSlots = (
-  { protocol }: ServiceState,
-  { ip, port }: Frontend,
+  state: ServiceState,
+  frontend: Frontend,
   targets: readonly Target[],
   offset: number,
   sink: LayoutSink,
 ): void => {
-  const set = ip === undefined ? 'nodeport-endpoints' : 'endpoints'
-  let slot = offset
-  for (const target of targets) {
-    const key = ip === undefined ? [protocol, port, slot] : [ip, protocol, port, slot]
-    sink.element({ set, key, value: [target.ip, target.port], comment: undefined })
-    slot++
-  }
+  if (targets.length === 0) return
+  const set = frontend.ip === undefined ? 'nodeport-endpoints' : 'endpoints'
+  const run: SlotRun = { set, key: frontendKey(state, frontend), offset, targets }
+  if (sink.slots === undefined) for (const element of slotElements(run)) sink.element(element)
+  else sink.slots(run)
 }
+
+/** The same, element by element. */
+export const slotElements = ({ set, key, offset, targets }: SlotRun): readonly Element[] =>
+  targets.map(({ ip, port }, i) => ({ set, key: [...key, offset + i], value: [ip, port], comment: undefined }))
 
 /** Connections to this frontend are remembered, by a chain that knows for how long. */
 const layOutAffinity = (state: ServiceState, frontend: Frontend, seconds: number, sink: LayoutSink): void => {

@@ -1,16 +1,15 @@
 import type { Batch } from '../../kernel/nft/batch.ts'
-import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { ServiceKey } from '../../model/names.ts'
 import type { Change } from '../backend.ts'
 import { addAllowed } from './affinity.ts'
 import type { ChainClass } from './class.ts'
 import { classRules } from './class-rules.ts'
-import { writeElement } from './codec.ts'
+import { writeSlots } from './codec.ts'
 import type { ElementDiff } from './diff.ts'
 import { type Element, elementContent, elementOfKey, keyText } from './element.ts'
 import { endsIntact, holdsEnds } from './interval-ends.ts'
-import { hostElements, layOutService } from './layout.ts'
+import { hostElements, layOutService, type SlotRun, slotElements } from './layout.ts'
 import { isShared, Ledger, LedgerDelta } from './ledger.ts'
 import type { ObservedTable } from './observe.ts'
 import type { NftPlan } from './plan.ts'
@@ -38,7 +37,8 @@ export const planFull = (
   const allowed = new Map<string, ReadonlySet<string>>()
   /** Of the elements that a single Service wants: an error about one of them names it. */
   const owners = new Map<Element, ServiceKey>()
-  let streamed = 0
+  /** On an empty table the bulk goes straight into the batch: no list of all elements is ever held. */
+  const runs: { readonly run: SlotRun; readonly owner: ServiceKey }[] = []
   const add = (element: Element, owner: ServiceKey | undefined): void => {
     diff.added.push(element)
     if (owner !== undefined) owners.set(element, owner)
@@ -46,8 +46,7 @@ export const planFull = (
   const want = (element: Element, owner?: ServiceKey): void => {
     counts.set(element.set, (counts.get(element.set) ?? 0) + 1)
     if (present === undefined) {
-      if (element.set === bulk) streamed++
-      else add(element, owner)
+      add(element, owner)
       return
     }
     const found = flushed.has(element.set) ? undefined : present.get(element.set)
@@ -55,13 +54,16 @@ export const planFull = (
     if (found?.get(key) === elementContent(element)) found.delete(key)
     else add(element, owner)
   }
-  const states = [...services]
-  for (const state of states) {
+  for (const state of services) {
     addAllowed(state, allowed)
     layOutService(state, {
       element: (element) => {
         if (isShared(element)) delta.element(element, 1)
         else want(element, state.service)
+      },
+      slots: (run) => {
+        if (present === undefined) runs.push({ run, owner: state.service })
+        else for (const element of slotElements(run)) want(element, state.service)
       },
       chain: (name, chain) => delta.chain(name, chain, 1),
     })
@@ -87,7 +89,7 @@ export const planFull = (
   if (structure && !known.has(marker)) batch.addChain(marker)
   // Before the elements: for every chain that looks something up in a map, the kernel walks all that is in the map.
   writeChains(batch, rewritten, host)
-  if (present === undefined) writeBulk(batch, states, host)
+  const streamed = writeRuns(batch, runs, host, counts)
   writeDiff(batch, diff, [...flushed], host, owners)
   const markers = [...known.keys()].filter((name) => isLayoutMarker(name) && name !== marker)
   const reset = observed?.kind === 'incompatible' ? `delete table ${nftFamily(host.family)} ${tableName}\n` : ''
@@ -103,20 +105,27 @@ export const planFull = (
   }
 }
 
-/** By far the largest set. On an empty table it goes straight into the batch: no list of all elements is ever held. */
-const bulk: SetName = 'endpoints'
-
-const writeBulk = (batch: Batch, states: readonly ServiceState[], { family }: HostState): void => {
-  batch.elements('add', bulk)
-  for (const state of states) {
-    batch.mark(state.service)
-    layOutService(state, {
-      element: (element) => {
-        if (element.set === bulk) writeElement(batch, element, 'add', family)
-      },
-      chain: () => {},
-    })
+/** Returns the number of elements. */
+const writeRuns = (
+  batch: Batch,
+  runs: readonly { readonly run: SlotRun; readonly owner: ServiceKey }[],
+  { family }: HostState,
+  counts: Map<SetName, number>,
+): number => {
+  let written = 0
+  for (const set of ['endpoints', 'nodeport-endpoints'] as const) {
+    let count = 0
+    for (const { run, owner } of runs) {
+      if (run.set !== set) continue
+      batch.elements('add', set)
+      batch.mark(owner)
+      writeSlots(batch, run, family)
+      count += run.targets.length
+    }
+    if (count > 0) counts.set(set, count)
+    written += count
   }
+  return written
 }
 
 const structureIntact = (host: HostState, chains: ReadonlyMap<string, number>): boolean =>
