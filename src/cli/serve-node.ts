@@ -86,8 +86,16 @@ const nodeReady = async ({ config, logger, observation, proxy }: NodeParts, stop
   await waitForNode({ node, nodeName, needs, once: config.once, warn, info, sleep: systemClock.sleep }, stop)
 }
 
+/** What a first attempt finds (a table of another version, a Service that the kernel refuses) a later one gets round. */
+const onceAttempts = 3
+const onceRetryMs = 100
+
 const writeOnce = async ({ logger, proxy }: NodeParts, work: AbortSignal): Promise<void> => {
-  const error = await proxy.loop.syncOnce(work)
+  let error = await proxy.loop.syncOnce(work)
+  for (let attempt = 1; error !== undefined && attempt < onceAttempts && !work.aborted; attempt++) {
+    await systemClock.sleep(onceRetryMs, work)
+    error = await proxy.loop.syncOnce(work)
+  }
   if (error !== undefined) throw new FatalError(`could not sync: ${describe(error)}`, error)
   logger.info({ services: proxy.tracker.serviceCount }, 'Synced once')
 }
