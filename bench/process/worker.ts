@@ -39,6 +39,9 @@ export const answer = <O extends Operations>(handlers: Handlers<O>): void => {
   process.on('disconnect', () => process.exit(0))
 }
 
+/** What the program sets for itself (src/cli/memory.ts), and the image on its command line (deploy/Dockerfile). */
+const shippedFlags = ['--heap-growing-percent=90', '--min-semi-space-size=16']
+
 /** In the parent: a running child. Both ends are ours, so what it says is taken on trust. */
 export class Worker<O extends Operations> {
   readonly #child: ChildProcess
@@ -47,7 +50,7 @@ export class Worker<O extends Operations> {
 
   /** `module`: of the child, as a URL. `netns`: the name of its network namespace; none = that of the caller. */
   constructor(module: URL, netns?: string) {
-    const argv = [process.execPath, fileURLToPath(module)]
+    const argv = [process.execPath, ...shippedFlags, fileURLToPath(module)]
     const [command = '', ...args] = netns === undefined ? argv : ['ip', 'netns', 'exec', netns, ...argv]
     this.#child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     this.#child.on('message', (message) => this.#receive(message as Reply))

@@ -21,9 +21,13 @@ export const cliSection = async ({ options, report, begin }: Bench): Promise<voi
   const slices = fill(server, options)
   await begin(`weir run with an API server, ${size(options.services, options.endpoints)} endpoints`)
   const start = performance.now()
-  const child = spawn(process.execPath, [program, 'run', `--master=${server.url}`, ...nodeFlags], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    ['--min-semi-space-size=16', program, 'run', `--master=${server.url}`, ...nodeFlags],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  )
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     log = (log + text).slice(-2_000)

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './memory.ts'
 import { readFile, writeFile } from 'node:fs/promises'
 import { parseCommandLine } from '../config/command-line.ts'
 import type { Action, Config } from '../config/config.ts'

@@ -171,7 +171,9 @@ describe('the image', () => {
 
   it('starts the program of package.json', () => {
     const { bin } = z.object({ bin: z.object({ weir: z.string() }) }).parse(JSON.parse(read('package.json')))
-    expect(dockerfile).toContain(`ENTRYPOINT ["/usr/local/bin/node", "/opt/weir/${bin.weir}"]`)
+    expect(dockerfile).toContain(
+      `ENTRYPOINT ["/usr/local/bin/node", "--min-semi-space-size=16", "/opt/weir/${bin.weir}"]`,
+    )
     expect(dockerfile).toContain('WORKDIR /opt/weir\n')
   })
 

@@ -63,6 +63,7 @@ export const addStale = (
 
 /** Everything that may be remembered for one virtual server, for a sweep that is exhaustive. */
 export const addAllowed = (state: ServiceState, into: Map<string, Allowed>): void => {
+  if (state.affinitySeconds === undefined) return
   for (const [key, { targets }] of rememberedBy(state)) into.set(key, targets)
 }
 

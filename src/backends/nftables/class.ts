@@ -127,20 +127,15 @@ export const className = (chain: ChainClass): string => {
   }
 }
 
-const pickName = ({ frontend, scheduler, pick, table, range, masquerade, sticky }: PickClass): string =>
-  joined([
-    frontend === 'nodeport' ? 'nodeport' : undefined,
-    pick.kind === 'source' && pick.withPort ? `${scheduler}port` : scheduler,
-    sizeName(table),
-    range === 'all' ? undefined : range,
-    masquerade ? 'masq' : undefined,
-    sticky ? 'sticky' : undefined,
-    pick.kind === 'next' ? pick.owner : undefined,
-  ])
+const pickName = ({ frontend, scheduler, pick, table, range, masquerade, sticky }: PickClass): string => {
+  const front = frontend === 'nodeport' ? 'nodeport-' : ''
+  const ports = pick.kind === 'source' && pick.withPort ? 'port' : ''
+  const slots = range === 'all' ? sizeName(table) : `${sizeName(table)}-${range}`
+  const owner = pick.kind === 'next' ? `-${pick.owner}` : ''
+  return `${front}${scheduler}${ports}-${slots}${masquerade ? '-masq' : ''}${sticky ? '-sticky' : ''}${owner}`
+}
 
 const splitName = ({ cluster, local }: SplitClass): string =>
-  joined(['split', pickName(cluster), local === undefined ? undefined : sizeName(local.table)])
+  `split-${pickName(cluster)}${local === undefined ? '' : `-${sizeName(local.table)}`}`
 
 const sizeName = (table: SlotTable): string => (table.kind === 'full' ? `${table.size}` : `upto${table.capacity}`)
-
-const joined = (parts: readonly (string | undefined)[]): string => parts.filter((part) => part !== undefined).join('-')

@@ -8,7 +8,7 @@ export const isShared = (element: Element): boolean => sharedSets.has(element.se
 
 interface Counted<T> {
   readonly value: T
-  readonly uses: number
+  uses: number
 }
 
 /**
@@ -80,5 +80,7 @@ export class LedgerDelta {
 }
 
 const add = <T>(into: Map<string, Counted<T>>, key: string, value: T, change: number): void => {
-  into.set(key, { value, uses: (into.get(key)?.uses ?? 0) + change })
+  const known = into.get(key)
+  if (known === undefined) into.set(key, { value, uses: change })
+  else known.uses += change
 }

@@ -35,13 +35,12 @@ export const planFull = (
   const diff: ElementDiff = { removed: [], added: [] }
   const counts = new Map<SetName, number>()
   const allowed = new Map<string, ReadonlySet<string>>()
-  /** Of the elements that a single Service wants: an error about one of them names it. */
-  const owners = new Map<Element, ServiceKey>()
+  const owners: (ServiceKey | undefined)[] = []
   /** On an empty table the bulk goes straight into the batch: no list of all elements is ever held. */
   const runs: { readonly run: SlotRun; readonly owner: ServiceKey }[] = []
   const add = (element: Element, owner: ServiceKey | undefined): void => {
     diff.added.push(element)
-    if (owner !== undefined) owners.set(element, owner)
+    owners.push(owner)
   }
   const want = (element: Element, owner?: ServiceKey): void => {
     counts.set(element.set, (counts.get(element.set) ?? 0) + 1)

@@ -19,16 +19,19 @@ export const writeChains = (batch: Batch, chains: ReadonlyMap<string, ChainClass
   for (const [name, chain] of chains) for (const { exprs } of classRules(chain, host)) batch.addRule(name, exprs)
 }
 
+/** Beside each added element the one Service that wants it, if it is one: an error about the element names it. */
+export type Owners = readonly (ServiceKey | undefined)[]
+
 export const writeDiff = (
   batch: Batch,
   { removed, added }: ElementDiff,
   flushed: readonly SetName[],
   host: HostState,
-  owners: ReadonlyMap<Element, ServiceKey> = new Map(),
+  owners: Owners = [],
 ): void => {
   for (const set of flushed) batch.flushSet(set)
   const single = flushed.length === 0 ? removed : removed.filter(({ set }) => !flushed.includes(set))
-  writeElements(batch, single, 'delete', host, owners)
+  writeElements(batch, single, 'delete', host, [])
   writeElements(batch, added, 'add', host, owners)
 }
 
@@ -37,18 +40,20 @@ const writeElements = (
   elements: readonly Element[],
   op: 'add' | 'delete',
   { family }: HostState,
-  owners: ReadonlyMap<Element, ServiceKey>,
+  owners: Owners,
 ): void => {
-  const bySet = new Map<SetName, Element[]>()
-  for (const element of elements) {
-    const list = bySet.get(element.set)
-    if (list === undefined) bySet.set(element.set, [element])
-    else list.push(element)
-  }
+  const bySet = new Map<SetName, number[]>()
+  elements.forEach(({ set }, i) => {
+    const list = bySet.get(set)
+    if (list === undefined) bySet.set(set, [i])
+    else list.push(i)
+  })
   for (const [set, list] of bySet) {
     batch.elements(op, set)
-    for (const element of list) {
-      batch.mark(owners.get(element))
+    for (const i of list) {
+      const element = elements[i]
+      if (element === undefined) continue
+      batch.mark(owners[i])
       writeElement(batch, element, op, family)
     }
   }
