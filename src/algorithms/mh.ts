@@ -13,12 +13,11 @@ export interface MaglevServer {
 export const maglevSizes = [251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071] as const
 
 /**
- * The smallest size at which the loss of one of `servers` equal servers moves about 1 % of the flows of the others
- * (measured: mean up to 1.2 %, single cases up to 2.2 %). With fewer slots per server more of them change hands.
+ * Slots for so many servers. LVS builds with 4093; these are its next sizes, so large that when one server goes, less
+ * than 2 % of the others' flows move (docs/decisions/0003-maglev-size.md).
  */
 export const maglevSizeFor = (servers: number): number => {
-  if (servers <= 8) return 4093
-  if (servers <= 20) return 8191
+  if (servers <= 16) return 8191
   if (servers <= 64) return 16381
   return servers <= 160 ? 32749 : 65521
 }

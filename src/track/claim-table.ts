@@ -1,7 +1,8 @@
+import type { Claim } from '../model/claim.ts'
 import type { ServiceKey } from '../model/names.ts'
 import type { Problem } from '../model/problem.ts'
 import type { Service } from '../model/service.ts'
-import { type Claim, type Claimant, type ClaimKey, claimField, claimKey, forEachClaim, sameClaimant } from './claims.ts'
+import { type Claimant, type ClaimKey, claimField, claimKey, forEachClaim, sameClaimant } from './claims.ts'
 import { Contest, claimantId } from './contest.ts'
 
 /** What `settle` found: whose desired state changed, and who newly goes without. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { ip, key, port, service, servicePort } from '../../test/property/track-objects.ts'
 import type { ModelChange } from '../model/change.ts'
+import type { Claim } from '../model/claim.ts'
 import type { Problem } from '../model/problem.ts'
 import type { Service, ServicePort } from '../model/service.ts'
-import type { Claim } from './claims.ts'
 import { Tracker } from './tracker.ts'
 
 const put = (value: Service): ModelChange => ({ kind: 'service', key: value.key, value })

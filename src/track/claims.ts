@@ -1,21 +1,9 @@
 import { assertNever } from '../model/assert-never.ts'
+import type { Claim } from '../model/claim.ts'
 import { type IP, isFamily } from '../model/ip.ts'
-import type { ServiceKey } from '../model/names.ts'
 import type { Port } from '../model/port.ts'
 import type { Protocol } from '../model/protocol.ts'
 import type { Service, ServicePort } from '../model/service.ts'
-
-/** Something only one service port of the cluster can have on a node. */
-export type Claim =
-  | {
-      readonly kind: 'clusterIP' | 'loadBalancerIP' | 'externalIP'
-      readonly service: ServiceKey
-      readonly port: ServicePort
-      readonly ip: IP
-    }
-  | { readonly kind: 'nodePort'; readonly service: ServiceKey; readonly port: ServicePort }
-  /** Belongs to the Service as a whole. A TCP port of the node, so it competes with TCP NodePorts too. */
-  | { readonly kind: 'healthCheckNodePort'; readonly service: ServiceKey; readonly number: Port }
 
 export type ClaimKind = Claim['kind']
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { ip, port } from '../../../test/property/track-objects.ts'
+import { maglevSizeFor } from '../../algorithms/mh.ts'
 import type { Target } from '../../model/desired.ts'
 import { defaultScheduling, type Scheduler } from '../../model/scheduling.ts'
-import { isNftScheduler, maglevSize, nftSchedulers, slotTable } from './slots.ts'
+import { isNftScheduler, nftSchedulers, slotTable } from './slots.ts'
 
 /** One target for each weight, named a, b, c … */
 const targets = (...weights: readonly number[]): readonly Target[] =>
@@ -72,7 +73,7 @@ describe('slot tables', () => {
   })
 
   it('a Maglev table has a prime number of slots that grows with the endpoints', () => {
-    const sizes = [1, 16, 17, 64, 65, 160, 161, 5000].map(maglevSize)
+    const sizes = [1, 16, 17, 64, 65, 160, 161, 5000].map(maglevSizeFor)
     expect(sizes).toEqual([8191, 8191, 16_381, 16_381, 32_749, 32_749, 65_521, 65_521])
     for (const size of new Set(sizes))
       for (let divisor = 2; divisor * divisor <= size; divisor++) expect(size % divisor).not.toBe(0)

@@ -1,4 +1,4 @@
-import { maglevTable } from '../../algorithms/mh.ts'
+import { maglevSizeFor, maglevTable } from '../../algorithms/mh.ts'
 import { wrrSequence } from '../../algorithms/wrr.ts'
 import { assertNever } from '../../model/assert-never.ts'
 import type { Target } from '../../model/desired.ts'
@@ -13,16 +13,6 @@ export const isNftScheduler = (name: Scheduler): name is NftScheduler =>
 
 /** Most slots that weights may unfold to; beyond it they are scaled down. LVS weights go up to 65535. */
 const slotLimit = 4096
-
-/**
- * Slots of a Maglev table. LVS builds with 4093; these are its next sizes, so large that when one endpoint goes, less
- * than 2 % of the others' flows move (docs/decisions/0003-maglev-size.md).
- */
-export const maglevSize = (endpoints: number): number => {
-  if (endpoints <= 16) return 8191
-  if (endpoints <= 64) return 16381
-  return endpoints <= 160 ? 32749 : 65521
-}
 
 /** Which target each slot of a virtual server leads to. Empty for no targets. */
 export const slotTable = (targets: readonly Target[], { scheduler }: Scheduling): readonly Target[] => {
@@ -47,7 +37,7 @@ export const slotTable = (targets: readonly Target[], { scheduler }: Scheduling)
             ),
           )
     case 'mh':
-      return pick(targets, maglevTable(targets, maglevSize(targets.length)))
+      return pick(targets, maglevTable(targets, maglevSizeFor(targets.length)))
     default:
       return assertNever(name, 'scheduler')
   }
