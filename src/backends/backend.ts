@@ -46,6 +46,8 @@ export interface PlanSummary {
   readonly removed: number
   /** Fixed chains, sets or rules are written too, not only elements. */
   readonly structure: boolean
+  /** Rules written, by table; undefined where rules are not what follows the cluster. */
+  readonly rulesWritten?: ReadonlyMap<string, number>
 }
 
 /** What was found in the kernel. Opaque to everyone but the backend that made it. */

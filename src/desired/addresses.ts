@@ -9,6 +9,7 @@ export interface Addresses {
   readonly loadBalancerIPs: readonly IP[]
   readonly externalIPs: readonly IP[]
   readonly nodePort: Port | undefined
+  readonly healthCheckNodePort: Port | undefined
 }
 
 const noIPs: readonly IP[] = []
@@ -39,5 +40,10 @@ export const addressesOf = (
     loadBalancerIPs,
     externalIPs: ours('externalIP', service.externalIPs, loadBalancerIPs),
     nodePort: port.nodePort !== undefined && owns({ kind: 'nodePort', service: key, port }) ? port.nodePort : undefined,
+    healthCheckNodePort:
+      service.healthCheckNodePort !== undefined &&
+      owns({ kind: 'healthCheckNodePort', service: key, number: service.healthCheckNodePort })
+        ? service.healthCheckNodePort
+        : undefined,
   }
 }

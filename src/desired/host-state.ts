@@ -10,7 +10,7 @@ import { type NodePortSelector, nodePortAddresses } from './node-port-addresses.
 export interface HostSettings {
   readonly bindAddress: IP | undefined
   readonly nodePortAddresses: NodePortSelector
-  /** The backend serves NodePorts on loopback addresses (iptables with localhostNodePorts; not nftables). */
+  /** The backend serves NodePorts on IPv4 loopback addresses (iptables with localhostNodePorts; not nftables). */
   readonly loopbackNodePorts: boolean
   readonly detectLocal: DetectLocal
   readonly masqueradeAll: boolean
@@ -40,7 +40,8 @@ export const hostState = (settings: HostSettings, facts: HostFacts, family: Fami
       ips,
       interfaceAddresses,
       family,
-      settings.loopbackNodePorts,
+      // The kernel sends nothing from ::1 elsewhere, and has no switch for it as IPv4 has.
+      settings.loopbackNodePorts && family === 'IPv4',
     ),
     serviceCidrs: mergeCidrs(serviceCidrs.filter((cidr) => cidrFamily(cidr) === family)),
   }

@@ -57,6 +57,7 @@ export const desiredStates = (
       externalIPs,
       loadBalancerIPs,
       nodePort,
+      healthCheckNodePort: addresses.healthCheckNodePort,
       sourceRanges: ranges,
       nodeInSourceRanges: nodeInside,
       internalPolicy,

@@ -1,4 +1,4 @@
-import { type Cidr, cidrBits, cidrContains, cidrFamily, mergeCidrs } from '../model/cidr.ts'
+import { type Cidr, cidrBits, cidrContains, cidrFamily } from '../model/cidr.ts'
 import type { Family, IP } from '../model/ip.ts'
 
 export interface SourceRanges {
@@ -14,7 +14,7 @@ export const sourceRangesOf = (written: readonly Cidr[], family: Family, nodeIP:
   const ours = written.filter((cidr) => cidrFamily(cidr) === family)
   if (ours.length === 0 || ours.some((cidr) => cidrBits(cidr) === 0)) return unrestricted
   return {
-    ranges: mergeCidrs(ours),
+    ranges: [...new Set(ours)],
     nodeInside: nodeIP !== undefined && ours.some((cidr) => cidrContains(cidr, nodeIP)),
   }
 }

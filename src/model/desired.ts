@@ -32,7 +32,9 @@ export interface ServiceState {
   readonly externalIPs: readonly IP[]
   readonly loadBalancerIPs: readonly IP[]
   readonly nodePort: Port | undefined
-  /** For loadBalancerIPs only. undefined = anyone; merged and sorted otherwise. */
+  /** Where the Service's health check answers, if that port is its own. */
+  readonly healthCheckNodePort: Port | undefined
+  /** For loadBalancerIPs only. undefined = anyone; otherwise as written, each once. They may overlap. */
   readonly sourceRanges: readonly Cidr[] | undefined
   /** A source range holds this node's IP: then the VIPs themselves are allowed sources too. */
   readonly nodeInSourceRanges: boolean

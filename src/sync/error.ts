@@ -15,7 +15,7 @@ export const failureOf = (error: unknown): Failure => {
 }
 
 /** Codes by which a kernel says that it will not have what it was given, today or tomorrow. */
-const refusals: ReadonlySet<string> = new Set(['invalid', 'exists', 'notFound', 'unsupported', 'tooLarge'])
+const refusals: ReadonlySet<string> = new Set(['invalid', 'exists', 'notFound', 'unsupported', 'tooLarge', 'rejected'])
 
 /**
  * Whether what was to be written is at fault, rather than the moment or the means. An error without a code is one of

@@ -54,6 +54,8 @@ export interface SyncEvents {
     readonly removed: number
     /** Fixed chains, sets or rules were written, not only elements. */
     readonly structure: boolean
+    /** Rules written, by table, of a backend whose rules follow the cluster. */
+    readonly rulesWritten?: ReadonlyMap<string, number>
     readonly at: number
   }
   /** A sync failed; its changes wait for the retry. */

@@ -30,6 +30,7 @@ export interface SyncOutcome {
   readonly added: number
   readonly removed: number
   readonly structure: boolean
+  readonly rulesWritten: ReadonlyMap<string, number> | undefined
   /** Why a full sync was done, when somebody else's write was the reason. */
   readonly drift: DriftReason | undefined
   /** Services that had to be left out, and were not left out before. */
@@ -136,8 +137,8 @@ export class FamilySync {
     if (this.#leftOut.size > 0) this.#leftOut = new Map([...this.#leftOut].filter(([key]) => !next.has(key)))
     this.#host = host
     const stages = { desiredMs: t1 - t0, planMs: t2 - t1, applyMs: clock.monotonic() - t2 }
-    const { added, removed, structure } = plan.summary
-    return { kind: 'partial', stages, added, removed, structure, drift: undefined, problems: [] }
+    const { added, removed, structure, rulesWritten } = plan.summary
+    return { kind: 'partial', stages, added, removed, structure, rulesWritten, drift: undefined, problems: [] }
   }
 
   async #fullSync(reason: FullReason, signal: AbortSignal): Promise<SyncOutcome> {
@@ -166,9 +167,10 @@ export class FamilySync {
     this.#applied = next
     this.#leftOut = refused
     this.#host = host
-    const { planMs, applyMs, added, removed, structure } = write
+    const { planMs, applyMs, added, removed, structure, rulesWritten } = write
     const drift = isDrift(reason) ? reason : undefined
-    return { kind: 'full', stages: { desiredMs, planMs, applyMs }, added, removed, structure, drift, problems }
+    const stages = { desiredMs, planMs, applyMs }
+    return { kind: 'full', stages, added, removed, structure, rulesWritten, drift, problems }
   }
 
   #changed(next: States): readonly ServiceKey[] {
@@ -196,6 +198,7 @@ class FullWrite {
   added = 0
   removed = 0
   structure = false
+  rulesWritten: ReadonlyMap<string, number> | undefined
 
   constructor(backend: Backend, rewrite: boolean, clock: Clock, signal: AbortSignal) {
     this.#backend = backend
@@ -226,10 +229,11 @@ class FullWrite {
     this.planMs += t1 - t0
     await this.#backend.apply(plan, this.#signal)
     this.applyMs += this.#clock.monotonic() - t1
-    const { added, removed, structure } = plan.summary
+    const { added, removed, structure, rulesWritten } = plan.summary
     this.added += added
     this.removed += removed
     this.structure ||= structure
+    this.rulesWritten = rulesWritten
   }
 }
 

@@ -156,9 +156,10 @@ export class SyncLoop {
 
   #report(family: Family, outcome: SyncOutcome, endpointTriggers: readonly number[], start: number): void {
     const { observer, clock } = this.#options
-    const { kind, stages, added, removed, structure, drift, problems } = outcome
+    const { kind, stages, added, removed, structure, rulesWritten, drift, problems } = outcome
     const durationMs = clock.monotonic() - start
-    observer.applied({ family, kind, durationMs, stages, endpointTriggers, added, removed, structure, at: clock.now() })
+    const written = { added, removed, structure, ...(rulesWritten === undefined ? {} : { rulesWritten }) }
+    observer.applied({ family, kind, durationMs, stages, endpointTriggers, ...written, at: clock.now() })
     for (const problem of problems) observer.problem({ problem, source: 'backend' })
     if (drift !== undefined && (added > 0 || removed > 0 || structure)) {
       observer.driftRepaired({ family, reason: drift, added, removed })

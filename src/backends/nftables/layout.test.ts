@@ -21,6 +21,7 @@ const base: ServiceState = {
   externalIPs: [],
   loadBalancerIPs: [],
   nodePort: undefined,
+  healthCheckNodePort: undefined,
   sourceRanges: undefined,
   nodeInSourceRanges: false,
   internalPolicy: 'Cluster',

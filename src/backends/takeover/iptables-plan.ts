@@ -1,6 +1,6 @@
 import type { Statement } from '../../kernel/iptables/restore-builder.ts'
 import type { SavedRule, SavedTable } from '../../kernel/iptables/save-parser.ts'
-import { isEntryChain, isKubeProxyChain, isKubeProxyJump } from './kube-proxy-chains.ts'
+import { isEntryChain, isKubeProxyChain, isKubeProxyJump } from '../kube-chains.ts'
 
 /** How to rid one table of kube-proxy. Pure. */
 export interface TablePlan {

@@ -1,17 +1,51 @@
+import type { Family } from '../../model/ip.ts'
+import type { Member } from './member.ts'
+
+export const setTypes = ['hash:ip,port', 'hash:ip,port,ip', 'hash:ip,port,net', 'bitmap:port'] as const
+/** The types that weir creates; others can only be listed and destroyed. */
+export type SetType = (typeof setTypes)[number]
+
 /** What a set is, without its members. */
 export interface SetHeader {
   readonly name: string
   /** E.g. `hash:ip,port`. */
   readonly type: string
+  /** Undefined for types that have none, as bitmap:port. */
+  readonly family: Family | undefined
+  /** Most members that a hash may have; undefined for other types. */
+  readonly maxElements: number | undefined
   readonly entries: number
   /** Rules of either family, and list sets, that hold it. A held set cannot be destroyed. */
   readonly references: number
 }
 
-/** The kernel's ipsets. Rejections are {@link IpsetError}, or ExecError `aborted`. */
+/** A set to be created. bitmap:port always spans 0-65535. */
+export interface SetSpec {
+  readonly name: string
+  readonly type: SetType
+  /** Ignored by bitmap:port. */
+  readonly family: Family
+  /** Ignored by bitmap:port. The table of a hash is sized for that many at once. */
+  readonly maxElements: number
+}
+
+/** The set whose members are meant: its type says how they look. */
+export type SetRef = Pick<SetSpec, 'name' | 'type' | 'family'>
+
+/** The kernel's ipsets. Rejections are {@link IpsetError}, or the signal's reason. */
 export interface Ipset {
   /** Every set, foreign ones too. Empty where the kernel has no ipset. */
   list(signal: AbortSignal): Promise<readonly SetHeader[]>
-  /** A set that is gone already is no error. */
+  /** Fails with `exists` when there is a set of that name, whatever its type. */
+  create(spec: SetSpec, signal: AbortSignal): Promise<void>
+  /** A set that is gone already is no error; `busy` when rules still hold it. */
   destroy(name: string, signal: AbortSignal): Promise<void>
+  /** Exchanges the contents of two sets of one type: rules that hold one go on with what was in the other. */
+  swap(one: string, other: string, signal: AbortSignal): Promise<void>
+  /** In no particular order, each once. */
+  members(set: SetRef, signal: AbortSignal): Promise<readonly Member[]>
+  /** In as few messages as it takes. What is there already is no error. `full` when there is no room. */
+  add(set: SetRef, members: Iterable<Member>, signal: AbortSignal): Promise<void>
+  /** What is gone already is no error. */
+  remove(set: SetRef, members: Iterable<Member>, signal: AbortSignal): Promise<void>
 }

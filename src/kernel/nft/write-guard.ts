@@ -1,4 +1,4 @@
-import type { NftClient } from '../../kernel/nft/client.ts'
+import type { NftClient } from './client.ts'
 
 /** What is told of our own big writes: it need not follow them event by event. */
 export interface Pausable {

@@ -1,6 +1,6 @@
-import type { RuleText } from '../../kernel/iptables/rule-text.ts'
-import { ruleWords } from '../../kernel/iptables/rule-text.ts'
-import type { TableName } from '../../kernel/iptables/table-name.ts'
+import type { RuleText } from '../kernel/iptables/rule-text.ts'
+import { ruleWords } from '../kernel/iptables/rule-text.ts'
+import type { TableName } from '../kernel/iptables/table-name.ts'
 
 /**
  * kube-proxy's fixed chains in iptables and IPVS mode, by table. Kubelet's are not among them: KUBE-FIREWALL,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { FakeNft } from '../../kernel/nft/fake.ts'
-import { type Pausable, WriteGuard } from './guard.ts'
+import { FakeNft } from './fake.ts'
+import { type Pausable, WriteGuard } from './write-guard.ts'
 
 const { signal } = new AbortController()
 const big = 1024 * 1024
