@@ -4,6 +4,7 @@ import { seconds } from './go-duration.ts'
 import { appendPortIfNeeded } from './go-values.ts'
 import { masqueradeSection, periodSection } from './mode.ts'
 import type { Settings } from './shape.ts'
+import { weirOfFlags } from './weir-section.ts'
 
 /** Flags that count whether or not there is a file: they win over it, and vmodule lists are joined. */
 export const withAlwaysFlags = (settings: Settings, flags: FlagValues): Settings => {
@@ -73,6 +74,7 @@ export const withFlags = (settings: Settings, flags: FlagValues): Settings => {
       forwardHealthCheckVip: flags['forward-healthcheck-vip'] ?? settings.winkernel.forwardHealthCheckVip,
     },
     windowsRunAsService: flags['windows-service'] ?? settings.windowsRunAsService,
+    weir: weirOfFlags(flags) ?? settings.weir,
   }
 }
 

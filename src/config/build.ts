@@ -2,14 +2,22 @@ import { parseCidr } from '../model/cidr.ts'
 import { parseIP } from '../model/ip.ts'
 import { cidrIssues, clusterCidrIssues, invalid, settingsIssues } from './checks.ts'
 import type { CommandLine } from './command-line.ts'
-import { type Action, type Config, type DetectLocalConfig, localModes, type NodePortAddressesConfig } from './config.ts'
+import {
+  type Action,
+  type Config,
+  type DetectLocalConfig,
+  type IptablesConfig,
+  localModes,
+  type NodePortAddressesConfig,
+} from './config.ts'
 import { ConfigError, type Issue } from './config-error.ts'
 import { type Active, externalOf } from './effective.ts'
 import { isEnabled } from './feature-gates.ts'
 import { toMilliseconds } from './go-duration.ts'
 import { type Bind, parseBind } from './go-values.ts'
-import { requestableModes } from './mode.ts'
+import { modeOf, requestableModes } from './mode.ts'
 import type { Settings } from './shape.ts'
+import { iptablesDispatches, iptablesVariants, weirDefaults } from './weir-section.ts'
 
 /**
  * Validates and parses.
@@ -40,7 +48,7 @@ export const buildConfig = (settings: Settings, active: Active, commandLine: Com
   }
   return {
     action: actionOf(commandLine),
-    mode: 'nftables',
+    mode: modeOf(settings.mode),
     requestedMode,
     hostnameOverride: hostname === '' ? undefined : hostname,
     bindAddress,
@@ -62,7 +70,8 @@ export const buildConfig = (settings: Settings, active: Active, commandLine: Com
     client: { ...settings.clientConnection, master: flags.master ?? '' },
     configSyncPeriodMs: toMilliseconds(settings.configSyncPeriod),
     oomScoreAdj: settings.oomScoreAdj,
-    ...unusedSections(settings),
+    ...sections(settings),
+    iptables: iptablesOf(settings),
     logging: loggingOf(settings.logging),
     configFile: flags.config || undefined,
     writeConfigTo: flags['write-config-to'] || undefined,
@@ -128,13 +137,21 @@ const loggingOf = ({
   json: options.json,
 })
 
-const unusedSections = ({
+const iptablesOf = ({ iptables, weir = weirDefaults }: Settings): IptablesConfig => ({
+  masqueradeBit: iptables.masqueradeBit,
+  localhostNodePorts: iptables.localhostNodePorts,
+  // Anything else has been refused.
+  variant: iptablesVariants.find((variant) => variant === weir.iptables.variant) ?? 'auto',
+  ipset: weir.iptables.ipset,
+  dispatch: iptablesDispatches.find((dispatch) => dispatch === weir.iptables.dispatch) ?? 'flat',
+})
+
+const sections = ({
   conntrack,
   ipvs,
-  iptables,
   winkernel,
   windowsRunAsService,
-}: Settings): Pick<Config, 'conntrack' | 'ipvs' | 'iptables' | 'windows'> => ({
+}: Settings): Pick<Config, 'conntrack' | 'ipvs' | 'windows'> => ({
   conntrack: {
     maxPerCore: conntrack.maxPerCore,
     min: conntrack.min,
@@ -152,6 +169,5 @@ const unusedSections = ({
     tcpFinTimeoutMs: toMilliseconds(ipvs.tcpFinTimeout),
     udpTimeoutMs: toMilliseconds(ipvs.udpTimeout),
   },
-  iptables: { masqueradeBit: iptables.masqueradeBit, localhostNodePorts: iptables.localhostNodePorts },
   windows: { ...winkernel, runAsService: windowsRunAsService },
 })

@@ -7,6 +7,7 @@ import { formatGoDuration, type GoDuration } from './go-duration.ts'
 import { isZeroQuantity } from './go-values.ts'
 import { masqueradeSection, periodSection, requestableModes } from './mode.ts'
 import type { Settings } from './shape.ts'
+import { weirDefaults, weirIssues } from './weir-section.ts'
 
 const shown = (value: unknown): string => (typeof value === 'bigint' ? String(value) : JSON.stringify(value))
 
@@ -31,6 +32,7 @@ export const settingsIssues = (settings: Settings, active: Active): readonly Iss
   ...ipvsIssues(settings),
   ...localIssues(settings),
   ...loggingIssues(settings),
+  ...weirIssues(settings.weir ?? weirDefaults),
 ]
 
 const modeIssues = (settings: Settings, active: Active): readonly Issue[] => {

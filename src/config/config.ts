@@ -4,7 +4,8 @@ import type { KubeProxyConfigurationV1Alpha1 } from './effective.ts'
 import type { FeatureGates } from './feature-gates.ts'
 import type { VModule } from './flag-values.ts'
 import type { Bind } from './go-values.ts'
-import type { RequestedMode } from './mode.ts'
+import type { Mode, RequestedMode } from './mode.ts'
+import type { IptablesDispatch, IptablesVariant } from './weir-section.ts'
 
 export const localModes = ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'] as const
 export type LocalMode = (typeof localModes)[number]
@@ -70,7 +71,12 @@ export interface LoggingConfig {
 
 export interface IptablesConfig {
   readonly masqueradeBit: number
+  /** NodePorts answer on IPv4 loopback addresses, in mode iptables. */
   readonly localhostNodePorts: boolean
+  readonly variant: IptablesVariant
+  /** Sets carry what need not be a rule per Service; otherwise the rules are kube-proxy's. */
+  readonly ipset: boolean
+  readonly dispatch: IptablesDispatch
 }
 
 export interface IpvsConfig {
@@ -97,7 +103,7 @@ export interface WindowsConfig {
 export interface Config {
   readonly action: Action
   /** The backend that is used; what the user asked for is `requestedMode`. */
-  readonly mode: 'nftables'
+  readonly mode: Mode
   /** Decides which section supplied periods, masqueradeAll and masqueradeBit, and what unset NodePort addresses mean. */
   readonly requestedMode: RequestedMode
   /** Lower case; undefined = the host name. */

@@ -58,6 +58,13 @@ logging: {vmodule: [{filePattern: a, verbosity: 1, file: b}]}
       'using lenient decoding as strict decoding failed: unknown field "nope", unknown field "logging.vmodule[0].file", unknown field "iptables.masqueradebit"',
     ])
   })
+  test('section weir is as strict as the rest', () => {
+    const { settings, warnings } = decode('weir: {iptables: {ipsets: true, ipset: true, ipset: false}, ipvs: {}}\n')
+    expect(settings.weir).toEqual({ iptables: { variant: undefined, ipset: false, dispatch: undefined } })
+    expect(warnings).toEqual([
+      'using lenient decoding as strict decoding failed: unknown field "weir.ipvs", unknown field "weir.iptables.ipsets", line 3: key "weir.iptables.ipset" already set in map',
+    ])
+  })
   test('of duplicate keys the last counts', () => {
     const { settings, warnings } = decode(
       'mode: ipvs\nnftables: {masqueradeBit: 1, masqueradeBit: 2}\nmode: nftables\n',
@@ -105,6 +112,10 @@ describe('wrong types are fatal', () => {
     ['configSyncPeriod: ""', 'configSyncPeriod: Invalid value: "": must be a duration such as 30s or 1h30m'],
     ['configSyncPeriod: 30d', 'configSyncPeriod: Invalid value: "30d": must be a duration such as 30s or 1h30m'],
     ['iptables: []', 'iptables: Invalid value: []: must be a map'],
+    ['weir: tree', 'weir: Invalid value: "tree": must be a map'],
+    ['weir: {iptables: true}', 'weir.iptables: Invalid value: true: must be a map'],
+    ['weir: {iptables: {ipset: 1}}', 'weir.iptables.ipset: Invalid value: 1: must be true or false'],
+    ['weir: {iptables: {dispatch: [tree]}}', 'weir.iptables.dispatch: Invalid value: ["tree"]: must be a string'],
     ['logging: {options: {json: 3}}', 'logging.options.json: Invalid value: 3: must be a map'],
     ['nodePortAddresses: primary', 'nodePortAddresses: Invalid value: "primary": must be a list of strings'],
     ['nodePortAddresses: [1]', 'nodePortAddresses: Invalid value: [1]: must be a list of strings'],

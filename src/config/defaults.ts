@@ -2,6 +2,7 @@ import { parseIP } from '../model/ip.ts'
 import { type GoDuration, seconds, zeroDuration } from './go-duration.ts'
 import { appendPortIfNeeded } from './go-values.ts'
 import type { FileSettings, Settings } from './shape.ts'
+import { weirOfFile } from './weir-section.ts'
 
 export const healthzPort = 10256
 export const metricsPort = 10249
@@ -66,6 +67,7 @@ export const withDefaults = (file: FileSettings): Settings => {
     configSyncPeriod: nonZero(file.configSyncPeriod, seconds(15 * 60)),
     portRange: file.portRange ?? '',
     windowsRunAsService: file.windowsRunAsService ?? false,
+    weir: weirOfFile(file.weir),
   }
 }
 

@@ -18,6 +18,9 @@ describe('the effective configuration', () => {
       'mode iptables',
       byFlags('--proxy-mode=iptables', '--masquerade-all', '--iptables-masquerade-bit=3', '--iptables-sync-period=9s'),
     ],
+    ['flags of section weir', byFlags('--proxy-mode=iptables', '--iptables-ipset')],
+    ['section weir', byFile('mode: iptables\nweir: {iptables: {variant: legacy, dispatch: tree}}\n')],
+    ['section weir in another mode', byFile('mode: nftables\nweir: {iptables: {ipset: true}}\n')],
     ['explicit minSyncPeriod', byFlags('--iptables-min-sync-period=1s')],
     ['IPv6', byFile('bindAddress: fd00::1\nhostnameOverride: A\n')],
     [
@@ -40,9 +43,9 @@ portRange: "1-2"
 
   test.each(cases)('%s loads again as the same configuration', (_name, { config }) => {
     const again = loadConfig(parseCommandLine([]), toYaml(effectiveConfiguration(config))).config
-    const comparable = ({ requestedMode: _mode, configFile: _file, iptables: _iptables, ...rest }: Config) => rest
+    const comparable = ({ requestedMode: _mode, configFile: _file, ...rest }: Config) => rest
     expect(comparable(again)).toEqual(comparable(config))
-    expect(again.requestedMode).toBe('nftables')
+    expect(again.requestedMode).toBe(config.mode)
     const json = loadConfig(parseCommandLine([]), JSON.stringify(effectiveConfiguration(config))).config
     expect(json).toEqual(again)
   })
@@ -65,6 +68,13 @@ portRange: "1-2"
       conntrack: fc.record({ min: maybe(fc.nat()), udpTimeout: duration, tcpCloseWaitTimeout: maybe(duration) }),
       clusterCIDR: fc.constantFrom('', '10.0.0.0/8', 'fd00::/8', '10.0.0.0/8,fd00::/8'),
       winkernel: fc.record({ networkName: text }),
+      weir: fc.record({
+        iptables: fc.record({
+          variant: maybe(fc.constantFrom('auto', 'legacy', 'nft')),
+          ipset: maybe(fc.boolean()),
+          dispatch: maybe(fc.constantFrom('flat', 'tree')),
+        }),
+      }),
     })
     fc.assert(
       fc.property(file, (written) => {
@@ -74,8 +84,27 @@ portRange: "1-2"
         expect(effectiveConfiguration(again)).toEqual(once)
         expect(again.minSyncPeriodExplicit).toBe(config.minSyncPeriodExplicit)
         expect(again.conntrack).toEqual(config.conntrack)
+        expect(again.iptables).toEqual(config.iptables)
       }),
     )
+  })
+
+  test('has a section weir only where something of it was set', () => {
+    const weirOf = ({ config }: LoadedConfig): unknown => effectiveConfiguration(config).weir
+    const filled = { variant: 'auto', ipset: false, dispatch: 'flat' }
+    expect(weirOf(byFile('mode: iptables\nweir: {iptables: {ipset: false}}\n'))).toEqual({ iptables: filled })
+    expect(weirOf(byFlags('--iptables-variant=nft'))).toEqual({ iptables: { ...filled, variant: 'nft' } })
+    for (const without of [byFlags('--proxy-mode=iptables'), byFile('mode: iptables\n'), byFile('weir: {}\n')])
+      expect(toYaml(effectiveConfiguration(without.config))).not.toContain('weir')
+  })
+
+  test('in mode iptables has its periods there', () => {
+    const { config } = byFile('mode: iptables\niptables: {masqueradeAll: true, masqueradeBit: 5, syncPeriod: 9s}\n')
+    expect(effectiveConfiguration(config)).toMatchObject({
+      mode: 'iptables',
+      iptables: { masqueradeAll: true, masqueradeBit: 5, syncPeriod: '9s', minSyncPeriod: '0s' },
+      nftables: { masqueradeAll: false, masqueradeBit: 14, syncPeriod: '0s', minSyncPeriod: '0s' },
+    })
   })
 
   test('shows the section of the mode only, sorted, as Kubernetes writes it', () => {

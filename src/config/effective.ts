@@ -3,7 +3,7 @@ import type { Config } from './config.ts'
 import type { FeatureGates } from './feature-gates.ts'
 import type { VModule } from './flag-values.ts'
 import { formatGoDuration, type GoDuration, zeroDuration } from './go-duration.ts'
-import { masqueradeSection, periodSection } from './mode.ts'
+import { masqueradeSection, modeOf, periodSection } from './mode.ts'
 import type { Settings } from './shape.ts'
 
 /** A part of the configuration as JSON has it: durations are Go's text, a list that was not given is null. */
@@ -71,15 +71,23 @@ export const activeOf = (settings: Settings, minSyncPeriodExplicit: boolean): Ac
   return { syncPeriod, minSyncPeriod, minSyncPeriodExplicit, masqueradeAll, masqueradeBit }
 }
 
-/** The settings in mode nftables, which is the one that runs. */
+/** The settings in the mode that runs. */
 export const externalOf = (settings: Settings, active: Active): KubeProxyConfigurationV1Alpha1 => {
   const off = { syncPeriod: formatGoDuration(zeroDuration), minSyncPeriod: formatGoDuration(zeroDuration) }
-  const { ipvs, iptables, conntrack, logging } = settings
+  const { ipvs, iptables, nftables, conntrack, logging } = settings
+  const mode = modeOf(settings.mode)
+  const running = {
+    masqueradeAll: active.masqueradeAll,
+    masqueradeBit: active.masqueradeBit,
+    syncPeriod: formatGoDuration(active.syncPeriod),
+    minSyncPeriod: formatGoDuration(active.minSyncPeriodExplicit ? active.minSyncPeriod : zeroDuration),
+  }
+  const resting = { ...off, masqueradeAll: false }
   return {
     ...settings,
     kind: 'KubeProxyConfiguration',
     apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
-    mode: 'nftables',
+    mode,
     featureGates: Object.keys(settings.featureGates).length === 0 ? undefined : settings.featureGates,
     logging: {
       ...logging,
@@ -87,7 +95,7 @@ export const externalOf = (settings: Settings, active: Active): KubeProxyConfigu
       vmodule: logging.vmodule.length === 0 ? undefined : logging.vmodule,
       options: { text: stream(logging.options.text), json: stream(logging.options.json) },
     },
-    iptables: { ...iptables, ...off, masqueradeAll: false },
+    iptables: { ...iptables, ...(mode === 'iptables' ? running : resting) },
     ipvs: {
       ...ipvs,
       ...off,
@@ -96,12 +104,7 @@ export const externalOf = (settings: Settings, active: Active): KubeProxyConfigu
       tcpFinTimeout: formatGoDuration(ipvs.tcpFinTimeout),
       udpTimeout: formatGoDuration(ipvs.udpTimeout),
     },
-    nftables: {
-      masqueradeAll: active.masqueradeAll,
-      masqueradeBit: active.masqueradeBit,
-      syncPeriod: formatGoDuration(active.syncPeriod),
-      minSyncPeriod: formatGoDuration(active.minSyncPeriodExplicit ? active.minSyncPeriod : zeroDuration),
-    },
+    nftables: { ...nftables, ...(mode === 'nftables' ? running : resting) },
     nodePortAddresses: list(settings.nodePortAddresses),
     conntrack: {
       ...conntrack,

@@ -56,7 +56,7 @@ describe('defaults', () => {
       },
       oomScoreAdj: -999,
       logging: { format: 'text', verbosity: 0, vmodule: [], flushFrequencyMs: 5_000 },
-      iptables: { masqueradeBit: 14, localhostNodePorts: true },
+      iptables: { masqueradeBit: 14, localhostNodePorts: true, variant: 'auto', ipset: false, dispatch: 'flat' },
       ipvs: { scheduler: '', excludeCidrs: [], strictArp: false },
       configFile: undefined,
       writeConfigTo: undefined,
@@ -220,13 +220,13 @@ nftables: {masqueradeBit: 4, syncPeriod: 20s}
 ipvs: {syncPeriod: 40s}
 `
   test.each([
-    ['', false, 4, 20_000],
-    ['nftables', false, 4, 20_000],
-    ['iptables', true, 3, 10_000],
-    ['ipvs', true, 3, 40_000],
-  ])('mode %j', (mode, masqueradeAll, masqueradeBit, syncPeriodMs) => {
-    const { config } = byFile(`mode: "${mode}"\n${sections}`)
-    expect(config).toMatchObject({ mode: 'nftables', requestedMode: mode, masqueradeAll, masqueradeBit, syncPeriodMs })
+    ['', 'nftables', false, 4, 20_000],
+    ['nftables', 'nftables', false, 4, 20_000],
+    ['iptables', 'iptables', true, 3, 10_000],
+    ['ipvs', 'nftables', true, 3, 40_000],
+  ])('mode %j is run by %s', (requestedMode, mode, masqueradeAll, masqueradeBit, syncPeriodMs) => {
+    const { config } = byFile(`mode: "${requestedMode}"\n${sections}`)
+    expect(config).toMatchObject({ mode, requestedMode, masqueradeAll, masqueradeBit, syncPeriodMs })
   })
 
   test.each(['nftables', 'iptables', 'ipvs'])('--masquerade-all counts in mode %s', (mode) => {
@@ -348,6 +348,9 @@ describe('flags and file', () => {
       '--ipvs-udp-timeout=9s',
       '--iptables-masquerade-bit=3',
       '--iptables-localhost-nodeports=false',
+      '--iptables-variant=legacy',
+      '--iptables-ipset',
+      '--iptables-dispatch=tree',
       '--network-name=n',
       '--source-vip=s',
       '--enable-dsr',
@@ -385,7 +388,7 @@ describe('flags and file', () => {
         tcpFinTimeoutMs: 8000,
         udpTimeoutMs: 9000,
       },
-      iptables: { masqueradeBit: 3, localhostNodePorts: false },
+      iptables: { masqueradeBit: 3, localhostNodePorts: false, variant: 'legacy', ipset: true, dispatch: 'tree' },
       masqueradeBit: 14,
       windows: {
         networkName: 'n',

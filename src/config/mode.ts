@@ -2,7 +2,13 @@
 export const requestableModes = ['', 'iptables', 'ipvs', 'nftables'] as const
 export type RequestedMode = (typeof requestableModes)[number]
 
-/** The section that supplies syncPeriod and minSyncPeriod. weir's default mode is nftables, kube-proxy's is iptables. */
+/** A mode that there is a backend for. */
+export type Mode = 'nftables' | 'iptables'
+
+/** What runs when `mode` is asked for. weir's default is nftables, kube-proxy's is iptables. */
+export const modeOf = (mode: string): Mode => (mode === 'iptables' ? 'iptables' : 'nftables')
+
+/** The section that supplies syncPeriod and minSyncPeriod. */
 export const periodSection = (mode: string): 'iptables' | 'ipvs' | 'nftables' =>
   mode === 'iptables' || mode === 'ipvs' ? mode : 'nftables'
 

@@ -30,8 +30,8 @@ export type Filled<S extends Shape> = {
 const splitOptions = { splitStream: boolean, infoBufferSize: quantity } as const
 
 /**
- * KubeProxyConfiguration v1alpha1 without kind and apiVersion (k8s.io/kube-proxy/config/v1alpha1/types.go of v1.36).
- * Decoding, the list of fields, and the types of the defaulted configuration all follow from it.
+ * KubeProxyConfiguration v1alpha1 without kind and apiVersion (k8s.io/kube-proxy/config/v1alpha1/types.go of v1.36), and
+ * the section `weir`, which kube-proxy ignores with a warning. Decoding, the list of fields, and the types of the defaulted configuration all follow from it.
  */
 export const configurationShape = {
   featureGates: gates,
@@ -104,12 +104,18 @@ export const configurationShape = {
   configSyncPeriod: goDuration,
   portRange: text,
   windowsRunAsService: boolean,
+  weir: { iptables: { variant: text, ipset: boolean, dispatch: text } },
 } as const satisfies Shape
 
 /** What the file says. */
 export type FileSettings = Partially<typeof configurationShape>
+type Defaulted = Filled<typeof configurationShape>
+export type WeirSettings = Defaulted['weir']
 /** The same with defaults; every address, CIDR and mode is still text. */
-export type Settings = Filled<typeof configurationShape>
+export type Settings = Omit<Defaulted, 'weir'> & {
+  /** undefined: nothing of it was set. */
+  readonly weir: WeirSettings | undefined
+}
 
 export const isLeaf = (part: Leaf<unknown> | Shape): part is Leaf<unknown> => {
   const { read } = part

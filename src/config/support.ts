@@ -1,21 +1,20 @@
 import { gatesWithoutEffect } from './feature-gates.ts'
 import type { FlagValues } from './flag-values.ts'
 import { type FlagSpec, flags as flagTable } from './flags.ts'
-import { masqueradeSection, periodSection } from './mode.ts'
+import { masqueradeSection, modeOf, periodSection } from './mode.ts'
 import type { Settings } from './shape.ts'
+import { weirDefaults } from './weir-section.ts'
 
 /** Fields that are read and validated, but that nothing acts on in this version. */
 export const fieldsNotActedOn: readonly string[] = [
   'clientConnection.acceptContentTypes',
   'conntrack.maxPerCore',
   'conntrack.min',
-  'conntrack.tcpBeLiberal',
   'conntrack.tcpCloseWaitTimeout',
   'conntrack.tcpEstablishedTimeout',
   'conntrack.udpStreamTimeout',
   'conntrack.udpTimeout',
   'enableProfiling',
-  'iptables.localhostNodePorts',
   'ipvs.excludeCIDRs',
   'ipvs.scheduler',
   'ipvs.strictARP',
@@ -39,6 +38,12 @@ export const fieldsNotActedOn: readonly string[] = [
 ]
 
 const periodFields = ['syncPeriod', 'minSyncPeriod'] as const
+const iptablesFields = [
+  'iptables.localhostNodePorts',
+  'weir.iptables.variant',
+  'weir.iptables.ipset',
+  'weir.iptables.dispatch',
+] as const
 const masqueradeFields = ['masqueradeAll', 'masqueradeBit'] as const
 
 /** Fields of sections that the mode does not read. */
@@ -49,6 +54,7 @@ const fieldsOfOtherModes = (mode: string): readonly string[] => [
   ...(['iptables', 'nftables'] as const)
     .filter((section) => section !== masqueradeSection(mode))
     .flatMap((section) => masqueradeFields.map((name) => `${section}.${name}`)),
+  ...(modeOf(mode) === 'iptables' ? [] : iptablesFields),
 ]
 
 /**
@@ -93,7 +99,7 @@ export const givenFlags = (flags: FlagValues): ReadonlySet<string> => new Set(Ob
 
 const modeWarnings = (mode: string): readonly string[] => {
   if (mode === '') return ["mode is not set: using nftables (kube-proxy's default is iptables)"]
-  if (mode === 'nftables') return []
+  if (mode === modeOf(mode)) return []
   return [`mode ${mode} is not built yet: using nftables instead, with the settings that mode ${mode} reads`]
 }
 
@@ -109,9 +115,10 @@ const flagFor = (field: string, counted: ReadonlySet<string>): string | undefine
 }
 
 const valueAt = (settings: Settings, field: string): unknown =>
-  field
-    .split('.')
-    .reduce<unknown>((value, key) => Object.entries(value ?? {}).find(([name]) => name === key)?.[1], settings)
+  field.split('.').reduce<unknown>((value, key) => Object.entries(value ?? {}).find(([name]) => name === key)?.[1], {
+    ...settings,
+    weir: settings.weir ?? weirDefaults,
+  })
 
 const text = (value: unknown): string =>
   JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? `${part}ns` : part)) ?? ''

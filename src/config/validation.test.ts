@@ -24,6 +24,8 @@ describe('validation', () => {
     ['mode: ipvs\nipvs: {syncPeriod: 2s, minSyncPeriod: 3s}', 'ipvs.syncPeriod'],
     ['mode: iptables\niptables: {syncPeriod: 500ms}', 'iptables.syncPeriod'],
     ['iptables: {masqueradeBit: 32}', 'iptables.masqueradeBit'],
+    ['weir: {iptables: {variant: nf_tables}}', 'weir.iptables.variant'],
+    ['weir: {iptables: {dispatch: Tree}}', 'weir.iptables.dispatch'],
     ['iptables: {masqueradeBit: -1}', 'iptables.masqueradeBit'],
     ['nftables: {masqueradeBit: 32}', 'nftables.masqueradeBit'],
     ['conntrack: {maxPerCore: -1}', 'conntrack.maxPerCore'],

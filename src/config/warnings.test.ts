@@ -41,10 +41,34 @@ describe('warnings', () => {
       '--iptables-masquerade-bit has no effect in mode nftables',
     ])
   })
-  test.each(['iptables', 'ipvs'])('mode %s is replaced', (mode) => {
-    expect(byFlags(`--proxy-mode=${mode}`, '--iptables-masquerade-bit=3').warnings).toEqual([
-      `mode ${mode} is not built yet: using nftables instead, with the settings that mode ${mode} reads`,
+  test('mode ipvs is replaced', () => {
+    expect(byFlags('--proxy-mode=ipvs', '--iptables-masquerade-bit=3').warnings).toEqual([
+      'mode ipvs is not built yet: using nftables instead, with the settings that mode ipvs reads',
     ])
+  })
+  const ofIptables = [
+    '--iptables-localhost-nodeports=false',
+    '--iptables-variant=nft',
+    '--iptables-ipset',
+    '--iptables-dispatch=tree',
+  ]
+  test('mode iptables acts on what is its own', () => {
+    expect(byFlags('--proxy-mode=iptables', '--iptables-masquerade-bit=3', ...ofIptables).warnings).toEqual([])
+    expect(byFlags('--proxy-mode=iptables', '--conntrack-tcp-be-liberal').warnings).toEqual([])
+    expect(byFile('mode: iptables\nnftables: {masqueradeAll: true, syncPeriod: 1m}\n').warnings).toEqual([
+      'nftables.syncPeriod has no effect in mode iptables',
+      'nftables.masqueradeAll has no effect in mode iptables',
+    ])
+  })
+  test.each(['nftables', 'ipvs'])('mode %s acts on nothing of that', (mode) => {
+    expect(byFlags(`--proxy-mode=${mode}`, ...ofIptables).warnings.filter((line) => !line.startsWith('mode'))).toEqual([
+      `--iptables-localhost-nodeports has no effect in mode ${mode}`,
+      `--iptables-variant has no effect in mode ${mode}`,
+      `--iptables-ipset has no effect in mode ${mode}`,
+      `--iptables-dispatch has no effect in mode ${mode}`,
+    ])
+    const file = 'iptables: {localhostNodePorts: true}\nweir: {iptables: {variant: auto, ipset: false, dispatch: flat}}'
+    expect(byFile(`mode: ${mode}\n${file}\n`).warnings.filter((line) => !line.startsWith('mode'))).toEqual([])
   })
   test('what the file sets is named as a field, even beside the flag', () => {
     expect(byFile('mode: nftables\nconntrack: {min: 5}\n', '--conntrack-min=6').warnings).toEqual([
