@@ -4,7 +4,12 @@ import type { Counters, SavedTable } from './save-parser.ts'
 import type { TableName } from './table-name.ts'
 
 /** One line of iptables-restore input. */
-export type Statement =
+export type Statement = StatementLine & {
+  /** Who the line is for. When the line is refused, the error carries it. */
+  readonly tag?: unknown
+}
+
+type StatementLine =
   /** Creates a user-defined chain, or empties it when it is there. Never for a built-in chain: it would reset it. */
   | { readonly kind: 'chain'; readonly chain: string }
   /** Of a built-in chain. */
