@@ -31,5 +31,9 @@ export const setRoles = {
 
 export type SetRole = keyof typeof setRoles
 
+export const setNamePrefix = (family: Family): string => `WEIR-${family === 'IPv4' ? '4' : '6'}-`
+
 /** Shorter than IPSET_MAXNAMELEN (32), with room for a suffix. */
-export const setName = (role: SetRole, family: Family): string => `WEIR-${family === 'IPv4' ? '4' : '6'}-${role}`
+export const setName = (role: SetRole, family: Family): string => `${setNamePrefix(family)}${role}`
+
+export const allSetRoles: readonly SetRole[] = Object.keys(setRoles).filter((role): role is SetRole => role in setRoles)
