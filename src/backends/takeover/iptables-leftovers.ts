@@ -2,13 +2,19 @@ import type { Iptables } from '../../kernel/iptables/iptables.ts'
 import { IptablesError } from '../../kernel/iptables/iptables-error.ts'
 import type { Saved, SavedTable } from '../../kernel/iptables/save-parser.ts'
 import type { TableName } from '../../kernel/iptables/table-name.ts'
-import { emptyPlan, planTable, type TablePlan } from './iptables-plan.ts'
+import { kubeletChains } from '../kube-chains.ts'
+import { emptyPlan, planTable, type Scope, type TablePlan } from './iptables-plan.ts'
 import { type LeftBehind, type Part, TakeoverError, variantArea } from './report.ts'
 
-/** kube-proxy's chains and jumps in one variant and family. Each table is committed by itself. */
+export interface IptablesOptions {
+  readonly remove: boolean
+  readonly chains: Scope['chains']
+}
+
+/** kube-proxy's and our chains and jumps in one variant and family. Each table is committed by itself. */
 export const iptablesLeftovers = async (
   iptables: Iptables,
-  remove: boolean,
+  { remove, chains }: IptablesOptions,
   signal: AbortSignal,
 ): Promise<readonly Part[]> => {
   const area = variantArea(iptables.variant)
@@ -21,11 +27,12 @@ export const iptablesLeftovers = async (
     return [{ errors: [new TakeoverError(area, `read ${family(iptables)} tables`, error)] }]
   }
   const parts: Part[] = [{ left: saved.incompatible.map((table) => incompatible(iptables, table)) }]
+  const scope: Scope = { chains, kubelet: hasKubelet(saved) }
   for (const table of saved.tables)
     try {
-      const plan = planTable(table)
+      const plan = planTable(table, scope)
       const isDirty = remove && plan.statements.length > 0
-      const done = isDirty ? await clearTable(iptables, table.name, signal) : plan
+      const done = isDirty ? await clearTable(iptables, table.name, scope, signal) : plan
       parts.push({ counts: { chains: done.chains, jumps: done.jumps }, left: leftIn(iptables, table, done) })
     } catch (error) {
       signal.throwIfAborted()
@@ -34,13 +41,24 @@ export const iptablesLeftovers = async (
   return parts
 }
 
-/** Rids a table of kube-proxy in one commit, and returns what that did. */
-const clearTable = async (iptables: Iptables, name: TableName, signal: AbortSignal): Promise<TablePlan> => {
+/** Where table mangle cannot be read, nothing says that it is not there. */
+const hasKubelet = ({ tables, incompatible }: Saved): boolean => {
+  const mangle = tables.find(({ name }) => name === 'mangle')
+  return incompatible.includes('mangle') || kubeletChains.some((chain) => mangle?.chains.has(chain) === true)
+}
+
+/** Rids a table of leftovers in one commit, and returns what that did. */
+const clearTable = async (
+  iptables: Iptables,
+  name: TableName,
+  scope: Scope,
+  signal: AbortSignal,
+): Promise<TablePlan> => {
   for (let attempt = 1; ; attempt++)
     try {
       let plan = emptyPlan
       const decide = (table: SavedTable): TablePlan['statements'] => {
-        plan = planTable(table)
+        plan = planTable(table, scope)
         return plan.statements
       }
       await iptables.update(name, decide, signal)
@@ -59,7 +77,7 @@ const leftIn = (iptables: Iptables, table: SavedTable, plan: TablePlan): LeftBeh
     ...plan.foreignRules.map(({ chain, rule, target }) => ({
       area,
       what: `${where}: -A ${chain} ${rule}`,
-      why: `a rule that is not kube-proxy's uses ${target?.name}`,
+      why: `a rule that is neither weir's nor kube-proxy's uses ${target?.name}`,
     })),
     ...plan.keptChains.map((chain) => ({ area, what: `${where}: ${chain}`, why: 'foreign rules lead to it' })),
   ]

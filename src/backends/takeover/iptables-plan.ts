@@ -1,8 +1,26 @@
 import type { Statement } from '../../kernel/iptables/restore-builder.ts'
 import type { SavedRule, SavedTable } from '../../kernel/iptables/save-parser.ts'
-import { isEntryChain, isKubeProxyChain, isKubeProxyJump } from '../kube-chains.ts'
+import type { TableName } from '../../kernel/iptables/table-name.ts'
+import {
+  isEntryChain,
+  isIpvsJump,
+  isKubeProxyChain,
+  isKubeProxyJump,
+  isOfAnotherMode,
+  isSharedFirewallRule,
+  sharedFirewallChain,
+  weirChainPrefix,
+} from '../kube-chains.ts'
 
-/** How to rid one table of kube-proxy. Pure. */
+/** What of one variant and family goes. */
+export interface Scope {
+  /** `otherModes`: what iptables mode has is in use, and stays. */
+  readonly chains: 'all' | 'otherModes'
+  /** Kubelet programs this variant and family, too: KUBE-FIREWALL is its. */
+  readonly kubelet: boolean
+}
+
+/** How to rid one table of kube-proxy and of ourselves. Pure. */
 export interface TablePlan {
   readonly statements: readonly Statement[]
   readonly chains: number
@@ -15,13 +33,14 @@ export interface TablePlan {
 
 export const emptyPlan: TablePlan = { statements: [], chains: 0, jumps: 0, foreignRules: [], keptChains: [] }
 
-export const planTable = (table: SavedTable): TablePlan => {
-  const ours = new Set([...table.chains.keys()].filter((chain) => isKubeProxyChain(table.name, chain)))
+export const planTable = (table: SavedTable, scope: Scope): TablePlan => {
+  const ours = new Set([...table.chains.keys()].filter((chain) => isLeftover(table, chain, scope)))
   const users = table.rules.filter(
     ({ chain, target }) => !ours.has(chain) && target !== undefined && ours.has(target.name),
   )
-  const jumps = users.filter((rule) => isHook(table, rule))
-  const foreignRules = users.filter((rule) => !jumps.includes(rule))
+  const hooks = new Set(users.filter((rule) => isHook(table, rule)))
+  const foreignRules = users.filter((rule) => !hooks.has(rule))
+  const jumps = [...hooks, ...(scope.chains === 'all' ? [] : table.rules.filter(({ rule }) => isIpvsJump(rule)))]
   const kept = reachable(table, ours, foreignRules)
   const removed = [...ours].filter((chain) => !kept.has(chain))
   return {
@@ -38,8 +57,17 @@ export const planTable = (table: SavedTable): TablePlan => {
   }
 }
 
+const isLeftover = ({ name, rules }: SavedTable, chain: string, { chains, kubelet }: Scope): boolean => {
+  if (chains === 'otherModes') return isOfAnotherMode(name, chain)
+  if (isKubeProxyChain(name, chain) || (ourTables.has(name) && chain.startsWith(weirChainPrefix))) return true
+  if (kubelet || name !== 'filter' || chain !== sharedFirewallChain) return false
+  return rules.every((rule) => rule.chain !== chain || isSharedFirewallRule(rule.rule))
+}
+
+const ourTables: ReadonlySet<TableName> = new Set(['mangle', 'nat', 'filter'])
+
 /**
- * Whether a rule outside kube-proxy's chains is one of its own hooks. In a built-in chain a jump to an entry chain is,
+ * Whether a rule outside these chains is one of their own hooks. In a built-in chain a jump to an entry chain is,
  * whatever it matches, for that differs between releases; elsewhere somebody else wrote it unless it is word for word.
  */
 const isHook = ({ chains }: SavedTable, { chain, rule, target }: SavedRule): boolean => {

@@ -86,7 +86,7 @@ describe('planTable', () => {
   const plan = (chains: string, rules: string) => {
     const [table] = parseSave(`*nat\n:PREROUTING ACCEPT [0:0]\n${chains}${rules}COMMIT\n`).tables
     if (table === undefined) throw new Error('no table')
-    return planTable(table)
+    return planTable(table, { chains: 'all', kubelet: true })
   }
 
   it('removes jumps, then rules, then chains', () => {

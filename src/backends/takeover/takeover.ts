@@ -1,13 +1,13 @@
 import { type Run, run as realRun } from '../../kernel/exec/run.ts'
 import type { Ipset } from '../../kernel/ipset/ipset.ts'
 import { IpsetClient } from '../../kernel/ipset/ipset-client.ts'
-import { type Iptables, variants } from '../../kernel/iptables/iptables.ts'
+import { type Iptables, type Variant, variants } from '../../kernel/iptables/iptables.ts'
 import { IptablesClient, type IptablesClientOptions } from '../../kernel/iptables/iptables-client.ts'
 import { Ipvsadm } from '../../kernel/ipvs/ipvsadm.ts'
 import type { VirtualServers } from '../../kernel/ipvs/virtual-server.ts'
 import type { Route } from '../../kernel/route/interface-address.ts'
 import { NetlinkRoute } from '../../kernel/route/netlink-route.ts'
-import { families } from '../../model/ip.ts'
+import { type Family, families } from '../../model/ip.ts'
 import { ipsetLeftovers } from './ipset-leftovers.ts'
 import { iptablesLeftovers } from './iptables-leftovers.ts'
 import { ipvsLeftovers } from './ipvs-leftovers.ts'
@@ -26,8 +26,17 @@ export interface TakeoverKernel {
 
 export interface TakeoverOptions {
   readonly kernel?: TakeoverKernel
-  /** Where to look; everywhere without it. A backend that uses kube-proxy's names leaves its own area out. */
+  /** Where to look; everywhere without it. */
   readonly only?: readonly Area[]
+  /** What mode iptables programs itself, and so stays. */
+  readonly inUse?: InUse
+}
+
+export interface InUse {
+  readonly variant: Variant
+  readonly families: readonly Family[]
+  /** Our own ipsets are in use. */
+  readonly sets: boolean
 }
 
 /** The node that this process runs on. */
@@ -41,12 +50,15 @@ export const nodeKernel = ({ run = realRun, ...options }: IptablesClientOptions 
   route: new NetlinkRoute(),
 })
 
-/** What kube-proxy, in any of its modes, has left in the kernel. Changes nothing. Rejects only when aborted. */
+/**
+ * What kube-proxy in any of its modes, or we in mode iptables, have left in the kernel. Changes nothing. Rejects only
+ * when aborted.
+ */
 export const findLeftovers = (signal: AbortSignal, options: TakeoverOptions = {}): Promise<TakeoverReport> =>
   takeOver(false, signal, options)
 
 /**
- * Removes what kube-proxy has left in the kernel, and nothing else: foreign chains, rules, sets, tables and virtual
+ * Removes what {@link findLeftovers} finds, and nothing else: foreign chains, rules, sets, tables and virtual
  * servers stay, and so do kubelet's. May be called again at any time. Rejects only when aborted.
  */
 export const removeLeftovers = (signal: AbortSignal, options: TakeoverOptions = {}): Promise<TakeoverReport> =>
@@ -54,14 +66,15 @@ export const removeLeftovers = (signal: AbortSignal, options: TakeoverOptions = 
 
 const takeOver = async (remove: boolean, signal: AbortSignal, options: TakeoverOptions): Promise<TakeoverReport> => {
   signal.throwIfAborted()
-  const { kernel = nodeKernel(), only = areas } = options
+  const { kernel = nodeKernel(), only = areas, inUse } = options
   const { run, iptables, ipset, virtualServers, route } = kernel
   const parts: Part[] = []
   if (only.includes('nftables')) parts.push(...(await nftLeftovers(run, remove, signal)))
   let chains = 0
   for (const client of iptables)
     if (only.includes(variantArea(client.variant))) {
-      const found = await iptablesLeftovers(client, remove, signal)
+      const isInUse = client.variant === inUse?.variant && inUse.families.includes(client.family)
+      const found = await iptablesLeftovers(client, { remove, chains: isInUse ? 'otherModes' : 'all' }, signal)
       for (const { counts } of found) chains += counts?.chains ?? 0
       parts.push(...found)
     }
