@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ip, port } from '../../../test/property/track-objects.ts'
-import { maglevSizeFor } from '../../algorithms/mh.ts'
+import { maglevSizeFor } from '../../algorithms/mh-table.ts'
 import type { Target } from '../../model/desired.ts'
 import { defaultScheduling, type Scheduler } from '../../model/scheduling.ts'
 import { isNftScheduler, nftSchedulers, slotTable } from './slots.ts'

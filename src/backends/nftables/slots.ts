@@ -1,5 +1,5 @@
-import { maglevSizeFor, maglevTable } from '../../algorithms/mh.ts'
-import { wrrSequence } from '../../algorithms/wrr.ts'
+import { maglevSizeFor, maglevTable } from '../../algorithms/mh-table.ts'
+import { wrrSequence } from '../../algorithms/wrr-sequence.ts'
 import { assertNever } from '../../model/assert-never.ts'
 import type { Target } from '../../model/desired.ts'
 import type { Scheduler, Scheduling } from '../../model/scheduling.ts'

@@ -1,3 +1,5 @@
+import { gcd } from './gcd.ts'
+
 /**
  * One period of LVS's weighted round robin (ip_vs_wrr.c): server indexes in the order in which an untouched service
  * is served. Thresholds go from the largest weight down to the greatest common divisor in steps of that divisor; at
@@ -71,11 +73,4 @@ const shareOut = (weights: readonly number[], open: readonly number[], slots: nu
   }
   remainders.sort((a, b) => b.remainder - a.remainder || a.server - b.server)
   for (const { server } of remainders.slice(0, left)) turns[server] = (turns[server] ?? 0) + 1
-}
-
-const gcd = (a: number, b: number): number => {
-  let x = a
-  let y = b
-  while (y !== 0) [x, y] = [y, x % y]
-  return x
 }

@@ -1,6 +1,7 @@
 import type { IP } from '../model/ip.ts'
 import type { Port } from '../model/port.ts'
-import { foldAddress, maglevHash1, maglevHash2 } from './mh-hash.ts'
+import { gcd } from './gcd.ts'
+import { foldAddress, maglevHash1, maglevHash2 } from './hash.ts'
 
 /** A real server as the Maglev hash sees it. Weight 0 owns no slot. */
 export interface MaglevServer {
@@ -89,10 +90,3 @@ const strideOf = (hash: number, size: number): number => {
 }
 
 const bitLength = (value: number): number => 32 - Math.clz32(value)
-
-const gcd = (a: number, b: number): number => {
-  let x = a
-  let y = b
-  while (y !== 0) [x, y] = [y, x % y]
-  return x
-}

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { type IP, parseIP } from '../model/ip.ts'
 import { type Port, parsePort } from '../model/port.ts'
-import { type MaglevServer, maglevSizeFor, maglevSizes, maglevTable } from './mh.ts'
-import { foldAddress, maglevHash1, maglevHash2 } from './mh-hash.ts'
+import { foldAddress, maglevHash1, maglevHash2 } from './hash.ts'
+import { type MaglevServer, maglevSizeFor, maglevSizes, maglevTable } from './mh-table.ts'
 
 interface Golden {
   readonly hashVectors: readonly {
@@ -31,7 +31,9 @@ interface Golden {
   }[]
 }
 
-const golden: Golden = JSON.parse(readFileSync(new URL('../../test/golden/lvs/mh.json', import.meta.url), 'utf8'))
+const golden: Golden = JSON.parse(
+  readFileSync(new URL('../../test/golden/lvs/schedulers.json', import.meta.url), 'utf8'),
+)
 
 const ip = (text: string): IP => {
   const parsed = parseIP(text)
