@@ -2,6 +2,8 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { SyncEvents, SyncObserver } from '../../sync/events.ts'
 import type { HealthCode, HealthPath } from '../health/health-routes.ts'
 import { networkProgrammingBuckets, syncBuckets } from './buckets.ts'
+import { alpha } from './help.ts'
+import { iptablesMetrics } from './iptables-metrics.ts'
 
 export type ProxyMode = 'nftables' | 'iptables' | 'ipvs' | 'userspace'
 
@@ -83,6 +85,7 @@ export const kubeProxyMetrics = (registry: Registry, mode: ProxyMode, startedAt:
           ),
         }
       : undefined
+  const iptables = mode === 'iptables' || mode === 'ipvs' ? iptablesMetrics(registry, mode) : undefined
   const noLocalEndpoints = gauge(
     'sync_proxy_rules_no_local_endpoints_total',
     'Number of services with a Local traffic policy and no endpoints',
@@ -109,11 +112,14 @@ export const kubeProxyMetrics = (registry: Registry, mode: ProxyMode, startedAt:
       for (const trigger of event.endpointTriggers) {
         if (trigger > startedAt) networkProgramming.observe({ ip_family }, (event.at - trigger) / 1_000)
       }
+      iptables?.applied?.(event)
     },
     failed: (event) => {
       observeSync(event)
       nftables?.syncFailures.inc({ ip_family: event.family })
+      iptables?.failed?.(event)
     },
+    elements: (event) => iptables?.elements?.(event),
     cleanupFailed: (event) => nftables?.cleanupFailures.inc({ ip_family: event.family }),
     noLocalEndpoints: ({ family: ip_family, internal, external }) => {
       noLocalEndpoints.set({ ip_family, traffic_policy: 'internal' }, internal)
@@ -128,9 +134,6 @@ export const kubeProxyMetrics = (registry: Registry, mode: ProxyMode, startedAt:
     countProbe: (path, code) => probes[path].inc({ code: String(code) }),
   }
 }
-
-/** How Kubernetes' component-base marks a metric's stability. */
-const alpha = (help: string): string => `[ALPHA] ${help}`
 
 /** Raises a counter to a total that is counted elsewhere; a total that fell has begun anew. */
 const growing = (counter: Counter): ((total: number) => void) => {

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { SyncObserver } from '../../sync/events.ts'
 import type { Clock } from '../clock.ts'
 import type { HealthCode, HealthPath } from '../health/health-routes.ts'
+import { nfacctMetrics, type RulePackets } from './iptables-metrics.ts'
 import { kubeProxyMetrics, type ProxyMode } from './kube-proxy-metrics.ts'
 import { type SourceMetrics, weirMetrics } from './weir-metrics.ts'
 
@@ -18,6 +19,8 @@ export interface Metrics {
   readonly observers: readonly Partial<SyncObserver>[]
   readonly source: SourceMetrics
   countProbe(path: HealthPath, code: HealthCode): void
+  /** From now on the packets that the kernel counts for rules are read at each scrape. At most once. */
+  countPackets(read: () => Promise<RulePackets | undefined>): void
 }
 
 /** All series of this process in a registry of their own. */
@@ -42,5 +45,11 @@ export const createMetrics = (mode: ProxyMode, build: BuildInfo, clock: Clock): 
   )
   const kubeProxy = kubeProxyMetrics(registry, mode, clock.now())
   const weir = weirMetrics(registry)
-  return { registry, observers: [kubeProxy, weir], source: weir.source, countProbe: kubeProxy.countProbe }
+  return {
+    registry,
+    observers: [kubeProxy, weir],
+    source: weir.source,
+    countProbe: kubeProxy.countProbe,
+    countPackets: (read) => nfacctMetrics(registry, read),
+  }
 }

@@ -25,7 +25,7 @@ const everything = ({ metrics, tell }: ReturnType<typeof setUp>): void => {
   tell.loopStarted({ family: 'IPv4', at })
   tell.queued({ family: 'IPv4', at })
   tell.applied(applied({ kind: 'full', at: at + 5, endpointTriggers: [at + 1] }))
-  tell.applied(applied({ kind: 'partial', at: at + 5 }))
+  tell.applied(applied({ kind: 'partial', at: at + 5, rulesWritten: new Map([['nat', 2]]) }))
   tell.failed(failed())
   tell.cleanupFailed({ family: 'IPv4', code: 'busy', op: 'delete chain', message: 'busy', at })
   tell.driftRepaired({ family: 'IPv4', reason: 'tableDeleted', added: 1, removed: 0 })
@@ -53,6 +53,7 @@ describe.each(['nftables', 'iptables', 'ipvs', 'userspace'] as const)('mode %s',
   test('has exactly the series of kube-proxy that belong to it', async () => {
     const scene = setUp(mode)
     everything(scene)
+    if (mode === 'iptables') scene.metrics.countPackets(async () => ({ invalidDropped: 1, localhostAccepted: 2 }))
     const exposed = parseExposition(await scene.metrics.registry.metrics())
     const expected = kubeProxySeries.filter(({ modes }) => modes?.includes(mode) ?? true)
     expect([...exposed.keys()].filter((name) => name.startsWith('kubeproxy_')).sort()).toEqual(
@@ -191,6 +192,63 @@ describe('values', () => {
       'weir_elements{ip_family="IPv6",table="affinity-5"} 1',
       'weir_elements{ip_family="IPv6",table="endpoints"} 8',
     ])
+  })
+
+  test('rules of iptables count by table, as last written and as they are', async () => {
+    const { metrics, tell } = setUp('iptables')
+    const rules = (nat: number): ReadonlyMap<string, number> =>
+      new Map([
+        ['filter', 3],
+        ['nat', nat],
+        ['mangle', 0],
+        ['WEIR-4-CLUSTER-IP', 9],
+      ])
+    tell.elements({ family: 'IPv6', counts: rules(40) })
+    tell.applied(applied({ family: 'IPv6', kind: 'full', rulesWritten: rules(38) }))
+    tell.applied(applied({ family: 'IPv6', rulesWritten: new Map([['nat', 2]]) }))
+    const of = async (name: string): Promise<readonly string[]> =>
+      (await samples(metrics, `kubeproxy_sync_proxy_rules_iptables_${name}`)).toSorted()
+    expect(await of('total')).toEqual([
+      'kubeproxy_sync_proxy_rules_iptables_total{table="filter",ip_family="IPv6"} 3',
+      'kubeproxy_sync_proxy_rules_iptables_total{table="nat",ip_family="IPv6"} 40',
+    ])
+    expect(await of('last')).toEqual([
+      'kubeproxy_sync_proxy_rules_iptables_last{table="filter",ip_family="IPv6"} 0',
+      'kubeproxy_sync_proxy_rules_iptables_last{table="nat",ip_family="IPv6"} 2',
+    ])
+  })
+
+  test('failed restores count, partial ones twice', async () => {
+    const { metrics, tell } = setUp('iptables')
+    tell.failed(failed({ kind: 'full' }))
+    tell.failed(failed({ kind: 'partial' }))
+    const of = (name: string) => samples(metrics, `kubeproxy_sync_proxy_rules_iptables_${name}_failures_total`)
+    expect(await of('restore')).toEqual([expect.stringMatching(/\{ip_family="IPv4"\} 2$/)])
+    expect(await of('partial_restore')).toEqual([expect.stringMatching(/\{ip_family="IPv4"\} 1$/)])
+  })
+
+  test('packets are read at each scrape, and absent when they cannot be', async () => {
+    const { metrics } = setUp('iptables')
+    let packets: { invalidDropped: bigint; localhostAccepted: bigint } | undefined
+    let broken = false
+    metrics.countPackets(async () => {
+      if (broken) throw new Error('no')
+      return packets
+    })
+    const scrape = async (): Promise<readonly string[]> => [
+      ...(await samples(metrics, 'kubeproxy_iptables_ct_state_invalid_dropped_packets_total')),
+      ...(await samples(metrics, 'kubeproxy_iptables_localhost_nodeports_accepted_packets_total')),
+    ]
+    expect(await scrape()).toEqual([])
+    packets = { invalidDropped: 7n, localhostAccepted: 0n }
+    const both = [
+      'kubeproxy_iptables_ct_state_invalid_dropped_packets_total 7',
+      'kubeproxy_iptables_localhost_nodeports_accepted_packets_total 0',
+    ]
+    expect(await scrape()).toEqual(both)
+    expect(await scrape()).toEqual(both)
+    broken = true
+    expect(await scrape()).toEqual([])
   })
 
   test('probes count by code', async () => {
