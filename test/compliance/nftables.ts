@@ -17,17 +17,21 @@ interface Running {
   readonly proxy: InProcessProxy
 }
 
+export const nftTraits: Traits = {
+  ...nftCapabilities,
+  unusedPorts: 'refused',
+  unusedClusterIPs: 'dropped',
+  pings: 'refused',
+  externalFromNode: 'refused',
+  rangesWithoutEndpoints: true,
+  affinityOf: 'address',
+  staleFlows: 'kept',
+}
+
 /** nftables in the network namespace of the caller. */
 export class NftablesUnderTest implements BackendUnderTest {
   readonly name = 'nftables'
-  readonly traits: Traits = {
-    ...nftCapabilities,
-    unusedPorts: 'refused',
-    unusedClusterIPs: 'dropped',
-    rangesWithoutEndpoints: true,
-    affinityOf: 'address',
-    staleFlows: 'kept',
-  }
+  readonly traits = nftTraits
   #running: Running | undefined
 
   async start(objects: readonly Manifest[], settings: Settings): Promise<void> {

@@ -54,7 +54,8 @@ const same = (a: Settings, b: Settings): boolean => JSON.stringify(a) === JSON.s
 
 export type Assertions = Pick<typeof t, 'same'>
 
-const playCase = async (t: Assertions, flow: FlowCase, protocol: Protocol, stage: Stage): Promise<void> => {
+/** Plays the packets of a case on what is in the kernel. */
+export const playCase = async (t: Assertions, flow: FlowCase, protocol: Protocol, stage: Stage): Promise<void> => {
   const packets = flow.packets.filter((packet) => protocol !== 'SCTP' || isForRawSockets(packet))
   const seen = protocol === 'SCTP' ? await oneByOne(packets, stage) : await atOnce(packets, protocol, stage)
   packets.forEach((packet, i) => {

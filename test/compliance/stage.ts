@@ -1,5 +1,6 @@
 import type { Protocol } from '../../src/model/protocol.ts'
 import {
+  freePort,
   ipv4,
   ipv6,
   nets,
@@ -93,7 +94,7 @@ export class Stage {
         for (const podPort of ports) await this.host(pod).listen(protocol, podPort)
       }
       if (protocol === 'SCTP') continue
-      for (const at of [port, nodePort]) await this.host('elsewhere').listen(protocol, at)
+      for (const at of [port, freePort, nodePort]) await this.host('elsewhere').listen(protocol, at)
       for (const at of [podPorts[0], nodePort]) await this.host('node').listen(protocol, at)
     }
   }

@@ -1,6 +1,4 @@
-import { nftCapabilities } from '../../src/backends/nftables/backend.ts'
-import { renderTable } from '../../src/backends/nftables/text.ts'
-import { families, type IP, parseIP } from '../../src/model/ip.ts'
+import { type Family, type IP, parseIP } from '../../src/model/ip.ts'
 import { type Protocol, protocolWord } from '../../src/model/protocol.ts'
 import { toChanges } from '../../src/source/objects/to-changes.ts'
 import { TrackedDesired } from '../../src/sync/tracked-desired.ts'
@@ -9,9 +7,9 @@ import type { FlowCase, Packet, Settings } from '../flows/flow.ts'
 import { type Net, nets, nodeName, type Place, podNames, podPorts } from '../flows/net.ts'
 import { vipOnNode } from '../flows/source-ranges.ts'
 import { deviceOf } from './devices.ts'
-import { parseRuleset } from './ruleset.ts'
+import type { Fate, PacketTracer } from './fate.ts'
 import { defaultSettings } from './settings.ts'
-import { type Fate, Tracer } from './tracer.ts'
+import type { Tracing } from './tracing.ts'
 import { withNode } from './with-node.ts'
 
 const nodeAddresses: readonly string[] = nets.flatMap((net) => [
@@ -20,7 +18,7 @@ const nodeAddresses: readonly string[] = nets.flatMap((net) => [
   net.loopback,
   net.vip(vipOnNode),
 ])
-const isLocal = (address: string): boolean => nodeAddresses.includes(address)
+export const isNodeAddress = (address: string): boolean => nodeAddresses.includes(address)
 
 const servers: ReadonlyMap<string, string> = new Map<string, string>(
   nets.flatMap((net) =>
@@ -28,13 +26,21 @@ const servers: ReadonlyMap<string, string> = new Map<string, string>(
   ),
 )
 
-/** Plays a case on the rendered text alone: for each packet what was seen and what is wanted, as sorted lists. */
-export const traceCase = (
-  flow: FlowCase,
-  protocol: Protocol,
-): readonly { readonly packet: Packet; readonly got: readonly string[]; readonly wanted: readonly string[] }[] => {
-  const tracers = tracersOf(flow)
-  return flow.packets.map((packet) => {
+export interface TracedFlow {
+  readonly packet: Packet
+  /** What was seen and what is wanted, as sorted lists. */
+  readonly got: readonly string[]
+  readonly wanted: readonly string[]
+}
+export type FamilyTracers = Readonly<Record<Family, PacketTracer>>
+
+/** Plays a case on the rendered text alone. */
+export const traceCase = (flow: FlowCase, protocol: Protocol, tracing: Tracing): readonly TracedFlow[] =>
+  traceOn(flow, protocol, tracersOf(flow, tracing))
+
+/** Plays the packets of a case. */
+export const traceOn = (flow: FlowCase, protocol: Protocol, tracers: FamilyTracers): readonly TracedFlow[] =>
+  flow.packets.map((packet) => {
     const net = nets.find(({ family }) => (family === 'IPv6') === packet.to.includes(':')) ?? nets[0]
     const fates = tracers[net.family].trace({
       saddr: packet.source ?? sourceOf(packet.from, packet.to, net),
@@ -48,29 +54,30 @@ export const traceCase = (
     })
     return { packet, got: [...new Set(fates.map((fate) => fateText(fate, net)))].sort(), wanted: wantedOf(packet) }
   })
-}
 
 /** The node speaks to an address of its own as that address. */
-const sourceOf = (from: Place, to: string, net: Net): string => (from === 'node' && isLocal(to) ? to : net.at[from])
+const sourceOf = (from: Place, to: string, net: Net): string =>
+  from === 'node' && isNodeAddress(to) ? to : net.at[from]
 
-const tracersOf = (flow: FlowCase): Readonly<Record<'IPv4' | 'IPv6', Tracer>> => {
-  const settings: Settings = { ...defaultSettings, ...flow.settings }
+/** The node as it is in the scene. */
+export const nodeInterfaceAddresses: readonly IP[] = nodeAddresses.map(parseIP).filter((ip) => ip !== undefined)
+
+const tracersOf = (flow: FlowCase, { tracer, traits }: Tracing): FamilyTracers => {
+  const settings: Settings = { ...defaultSettings, loopbackNodePorts: traits.localhostNodePorts, ...flow.settings }
   const tracker = new Tracker({ startedAt: 0 })
   tracker.apply(toChanges({ kind: 'List', apiVersion: 'v1', items: withNode(flow.objects) }, settings).changes)
-  const interfaceAddresses = nodeAddresses.map(parseIP).filter((ip): ip is IP => ip !== undefined)
   const desired = new TrackedDesired({
     tracker,
     settings,
     nodeName,
-    supportedSchedulers: nftCapabilities.schedulers,
-    interfaceAddresses: () => interfaceAddresses,
+    supportedSchedulers: traits.schedulers,
+    interfaceAddresses: () => nodeInterfaceAddresses,
   })
-  const [v4, v6] = families.map((family) => {
+  const of = (family: Family): PacketTracer => {
     const states = [...desired.keys()].flatMap((key) => desired.states(family, key))
-    return new Tracer(parseRuleset(renderTable(desired.host(family), states)), isLocal)
-  })
-  if (v4 === undefined || v6 === undefined) throw new TypeError('a family is missing')
-  return { IPv4: v4, IPv6: v6 }
+    return tracer(desired.host(family), states, isNodeAddress)
+  }
+  return { IPv4: of('IPv4'), IPv6: of('IPv6') }
 }
 
 const fateText = (fate: Fate, { at }: Net): string => {
@@ -78,7 +85,7 @@ const fateText = (fate: Fate, { at }: Net): string => {
   const { packet } = fate
   if (!packet.translated) return 'untouched'
   const server = servers.get(`${packet.daddr} ${packet.dport}`) ?? `${packet.daddr} port ${packet.dport}`
-  return `${server} sees ${packet.masqueraded ? at.node : packet.saddr}${packet.mark === 0 || isLocal(packet.daddr) ? '' : ' with a mark'}`
+  return `${server} sees ${packet.masqueraded ? at.node : packet.saddr}${packet.mark === 0 || isNodeAddress(packet.daddr) ? '' : ' with a mark'}`
 }
 
 const wantedOf = ({ from, to, source, expect }: Packet): readonly string[] => {

@@ -1,21 +1,8 @@
 /** A packet's way through a rendered table, all ways at once where a rule draws lots. For our grammar, not for nft's. */
 import { cidrContains, parseCidr } from '../../src/model/cidr.ts'
 import { parseIP } from '../../src/model/ip.ts'
+import type { Fate, PacketTracer, TracedPacket } from './fate.ts'
 import { find, type Ruleset } from './ruleset.ts'
-
-export interface TracedPacket {
-  readonly saddr: string
-  readonly daddr: string
-  readonly protocol: string
-  readonly dport: number
-  /** Interface it came in by; '' for what starts on the node. */
-  readonly iifname: string
-  readonly mark: number
-  readonly translated: boolean
-  readonly masqueraded: boolean
-}
-
-export type Fate = { readonly kind: 'drop' | 'reject' } | { readonly kind: 'on'; readonly packet: TracedPacket }
 
 type Step =
   | { readonly kind: 'next' | 'return'; readonly packet: TracedPacket }
@@ -26,7 +13,7 @@ type Step =
 
 const maskOf = (text: string): number => Number.parseInt(text, 16)
 
-export class Tracer {
+export class Tracer implements PacketTracer {
   readonly #ruleset: Ruleset
   readonly #isLocal: (address: string) => boolean
 
@@ -36,7 +23,6 @@ export class Tracer {
     this.#isLocal = isLocal
   }
 
-  /** Every fate that the first packet of a connection can meet, from its first hook to its last. */
   trace(packet: TracedPacket): readonly Fate[] {
     const first = packet.iifname === '' ? ['output'] : ['prerouting']
     const entered = this.#hooks([{ kind: 'on', packet }], first)

@@ -1,14 +1,25 @@
 /** Where rules meet: addresses in several hands, endpoints on the node itself, every scheduler under every policy. */
 import type { DetectLocal } from '../../src/desired/detect-local.ts'
-import { direct, dropped, type FlowCase, type FlowTable, masqueraded, refused, to } from './flow.ts'
-import { nodePort, port } from './net.ts'
+import {
+  direct,
+  dropped,
+  type Expectation,
+  type FlowCase,
+  type FlowTable,
+  masqueraded,
+  refused,
+  to,
+  toElsewhere,
+} from './flow.ts'
+import { freePort, nodePort, port } from './net.ts'
 import { clusterFront, endpoint, exposed, externalFronts, type Front, ready, service, slice } from './objects.ts'
 import { vipOnNode } from './source-ranges.ts'
 
 const schedulers = ['random', 'rr', 'wrr', 'sh', 'dh', 'mh'] as const
 const externalLocal = { externalTrafficPolicy: 'Local' }
 
-export const edges: FlowTable = (net, protocol) => {
+export const edges: FlowTable = (net, protocol, traits) => {
+  const unusedPort: Expectation = traits.unusedPorts === 'refused' ? refused : toElsewhere
   const cluster = clusterFront(net)
   const external = externalFronts(net)
   const own: Front = { what: 'the node as load balancer IP', ip: net.at.node, port }
@@ -149,7 +160,7 @@ export const edges: FlowTable = (net, protocol) => {
       packets: [
         { from: 'pod-2', to: cluster.ip, port, expect: direct('pod-1') },
         { from: 'pod-2', to: cluster.ip, port: 81, expect: direct('remote-1') },
-        { from: 'pod-2', to: cluster.ip, port: 82, expect: refused },
+        { from: 'pod-2', to: cluster.ip, port: freePort, expect: unusedPort },
       ],
     },
     {
@@ -157,7 +168,7 @@ export const edges: FlowTable = (net, protocol) => {
       rules: ['S9.3', 'S10.1'],
       objects: [service(net, protocol, second), secondSlice],
       packets: [
-        { from: 'pod-2', to: cluster.ip, port, expect: refused },
+        { from: 'pod-2', to: cluster.ip, port, expect: unusedPort },
         { from: 'client', to: cluster.ip, port: 81, expect: masqueraded('remote-1') },
       ],
     },

@@ -35,6 +35,10 @@ export interface Traits extends Capabilities {
   readonly unusedPorts: 'refused' | 'routed'
   /** S10.2 */
   readonly unusedClusterIPs: 'dropped' | 'routed'
+  /** S10.3 */
+  readonly pings: 'refused' | 'routed'
+  /** S6.5: what the node itself sends to an external IP or load balancer IP elsewhere that has no endpoints. */
+  readonly externalFromNode: 'refused' | 'routed'
   /** S7.4 */
   readonly rangesWithoutEndpoints: boolean
   /** S8.5: UDP flows whose endpoint is gone, or that are older than the Service. */

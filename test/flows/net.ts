@@ -21,6 +21,8 @@ export const podPorts = [8080, 8081, 8082, 8083, 8084] as const
 export const nodePort = 30080
 /** `elsewhere` has a server on it, at every address outside. */
 export const port = 80
+/** So it has on this one, which no Service ever asks for. */
+export const freePort = 90
 
 /** The addresses of one family. Functions give the n-th address of a kind, n from 1 to 99. */
 export interface Net {

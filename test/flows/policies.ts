@@ -1,19 +1,36 @@
 /** Which list serves which traffic, and what happens when it is empty: S6. */
-import { direct, dropped, type FlowTable, masqueraded, type Packet, refused, to } from './flow.ts'
+import { direct, dropped, type FlowTable, masqueraded, type Packet, refused, to, toElsewhere } from './flow.ts'
 import { clusterCidr } from './masquerade.ts'
 import { ipv4, ipv6, nodeName, otherNode } from './net.ts'
-import { clusterFront, endpoint, exposed, externalFronts, leaving, ready, service, slice, unready } from './objects.ts'
+import {
+  clusterFront,
+  endpoint,
+  exposed,
+  externalFronts,
+  type Front,
+  leaving,
+  ready,
+  service,
+  slice,
+  unready,
+} from './objects.ts'
 
 const internalLocal = { internalTrafficPolicy: 'Local' }
 const externalLocal = { externalTrafficPolicy: 'Local' }
 
-export const policies: FlowTable = (net, protocol) => {
+export const policies: FlowTable = (net, protocol, traits) => {
   const cluster = clusterFront(net)
   const external = externalFronts(net)
   const fromNode = (packet: Packet): Packet => ({ ...packet, source: net.nodeSecond })
   const other = net === ipv4 ? ipv6 : ipv4
   const everyone = ['client', 'pod-2', 'node'] as const
-  const toAll = [cluster, ...external]
+  const isElsewhere = (front: Front): boolean => front !== cluster && front.ip !== net.at.node
+  const refusedEverywhere = [cluster, ...external].flatMap((front) =>
+    everyone.map((from) => {
+      const isLetOut = from === 'node' && isElsewhere(front) && traits.externalFromNode === 'routed'
+      return to(front, from, isLetOut ? toElsewhere : refused)
+    }),
+  )
   return [
     {
       name: 'internalTrafficPolicy Local: endpoints here, whoever asks',
@@ -170,13 +187,13 @@ export const policies: FlowTable = (net, protocol) => {
           [slice(net, protocol, [endpoint(net, 'pod-1')], { ports: [{ name: 'x', protocol, port: 8080 }] })],
         ][i] ?? []),
       ],
-      packets: toAll.flatMap((front) => everyone.map((from) => to(front, from, refused))),
+      packets: refusedEverywhere,
     })),
     ...[internalLocal, externalLocal, { ...internalLocal, ...externalLocal }].map((spec) => ({
       name: `no endpoints with ${Object.keys(spec).join(' and ')} Local: refused, not dropped`,
       rules: ['S6.5'] as const,
       objects: [exposed(net, protocol, { spec }), slice(net, protocol, [endpoint(net, 'pod-1', unready)])],
-      packets: toAll.flatMap((front) => everyone.map((from) => to(front, from, refused))),
+      packets: refusedEverywhere,
     })),
     {
       name: 'endpoints elsewhere that only terminate count as endpoints: dropped, not refused',

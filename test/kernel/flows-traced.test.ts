@@ -1,7 +1,8 @@
 /** The same tables on the text that `weir render` gives, with a tracer in place of a kernel: what it prints is what it does. */
 import t from 'tap'
-import { NftablesUnderTest } from '../compliance/nftables.ts'
+import { iptablesLayouts } from '../compliance/iptables-traits.ts'
 import { traceCase } from '../compliance/trace-flows.ts'
+import { iptablesTracing, nftTracing } from '../compliance/tracing.ts'
 import { edges } from '../flows/edges.ts'
 import { endpoints, topology } from '../flows/endpoints.ts'
 import { masquerade } from '../flows/masquerade.ts'
@@ -13,7 +14,7 @@ import { sourceRanges } from '../flows/source-ranges.ts'
 import { ownership, unwanted } from '../flows/unwanted.ts'
 import { weights } from '../flows/weights.ts'
 
-const { traits } = new NftablesUnderTest()
+const tracings = [nftTracing, ...iptablesLayouts.map(iptablesTracing)]
 const tables = {
   reach,
   nodePortAddresses,
@@ -28,20 +29,22 @@ const tables = {
   edges,
 }
 
-for (const [name, table] of Object.entries(tables)) {
-  for (const net of nets) {
-    for (const protocol of ['TCP', 'UDP', 'SCTP'] as const) {
-      t.test(`${name}, ${net.family}, ${protocol}, traced`, async (t) => {
-        for (const flow of table(net, protocol, traits)) {
-          for (const { packet, got, wanted } of traceCase(flow, protocol)) {
-            t.same(
-              got,
-              wanted,
-              `${flow.name}: ${packet.from} to ${packet.to} port ${packet.port} (${flow.rules.join(' ')})`,
-            )
+for (const tracing of tracings) {
+  for (const [name, table] of Object.entries(tables)) {
+    for (const net of nets) {
+      for (const protocol of ['TCP', 'UDP', 'SCTP'] as const) {
+        t.test(`${name}, ${net.family}, ${protocol}, traced, ${tracing.name}`, async (t) => {
+          for (const flow of table(net, protocol, tracing.traits)) {
+            for (const { packet, got, wanted } of traceCase(flow, protocol, tracing)) {
+              t.same(
+                got,
+                wanted,
+                `${flow.name}: ${packet.from} to ${packet.to} port ${packet.port} (${flow.rules.join(' ')})`,
+              )
+            }
           }
-        }
-      })
+        })
+      }
     }
   }
 }
