@@ -54,6 +54,8 @@ export interface FixedChain {
   readonly head: readonly RuleText[]
   /** Rules that stay behind those of Services. */
   readonly tail: readonly RuleText[]
+  /** Somebody else's: made when it is missing, never emptied or deleted. It has no rules of ours. */
+  readonly shared?: true
 }
 
 /** A rule in a built-in chain, put before all that is there. */

@@ -1,0 +1,42 @@
+import type { HostState } from '../../model/host.ts'
+import { filterHooks, natHooks } from './fixed-hooks.ts'
+import {
+  acceptKnown,
+  acceptMarked,
+  canary,
+  dropInvalid,
+  firewallChain,
+  fixedChain,
+  markChain,
+  masqueradeMarked,
+  nodePortGate,
+} from './fixed-rules.ts'
+import type { FixedLayout } from './layout-types.ts'
+import type { IptablesSettings } from './settings.ts'
+
+/** kube-proxy's fixed chains and jumps, word by word. */
+export const fixedPlain = (host: HostState, settings: IptablesSettings): FixedLayout => ({
+  filter: {
+    chains: [
+      fixedChain('KUBE-SERVICES'),
+      fixedChain('KUBE-EXTERNAL-SERVICES'),
+      fixedChain('KUBE-FORWARD', ...dropInvalid(settings), acceptMarked(host), acceptKnown),
+      fixedChain('KUBE-NODEPORTS'),
+      fixedChain('KUBE-PROXY-FIREWALL'),
+      firewallChain(settings),
+      canary,
+    ],
+    hooks: filterHooks,
+  },
+  nat: {
+    chains: [
+      { name: 'KUBE-SERVICES', head: [], tail: nodePortGate(host, settings) },
+      fixedChain('KUBE-NODEPORTS'),
+      fixedChain('KUBE-POSTROUTING', ...masqueradeMarked(host, settings)),
+      markChain(host),
+      canary,
+    ],
+    hooks: natHooks,
+  },
+  mangle: { chains: [canary], hooks: [] },
+})
