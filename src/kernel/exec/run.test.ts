@@ -44,6 +44,15 @@ describe('run', () => {
     expect((await run(['true'], { signal: never, input: 'x'.repeat(1 << 22) })).status).toBe(0)
   })
 
+  it('tells the process id at the start', async () => {
+    const pids: number[] = []
+    const { stdout } = await run(['sh', '-c', 'echo $$'], { signal: never, onStart: (pid) => pids.push(pid) })
+    expect(pids).toEqual([Number(stdout)])
+    const failed = run(['no-such-program-here'], { signal: never, onStart: (pid) => pids.push(pid) })
+    await expect(failed).rejects.toMatchObject({ code: 'missing' })
+    expect(pids).toHaveLength(1)
+  })
+
   it('says when the program does not exist', async () => {
     await expect(run(['no-such-program-here'], { signal: never })).rejects.toMatchObject({
       code: 'missing',

@@ -11,6 +11,8 @@ export interface RunOptions {
   readonly timeoutMs?: number
   /** Bytes of standard output, and of standard error, that are accepted. Default 16 MiB. */
   readonly maxOutput?: number
+  /** Called with the process id once the program runs. Must not throw. */
+  readonly onStart?: (pid: number) => void
 }
 
 export interface RunResult {
@@ -40,6 +42,7 @@ export const run: Run = async (command, options) => {
     env: { ...process.env, ...options.env, LC_ALL: 'C' },
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })
+  if (child.pid !== undefined) options.onStart?.(child.pid)
   return supervise(child, op, options)
 }
 

@@ -35,12 +35,18 @@ export const keepPolicies = ({ chains }: SavedTable): readonly Statement[] =>
 
 /** Input for `iptables-restore --noflush --counters`. The only place that knows line ends and COMMIT. */
 export const restoreText = (changes: readonly TableChange[]): string =>
-  changes.map(({ table, statements }) => `*${table}\n${statements.map(statementLine).join('')}COMMIT\n`).join('')
+  changes
+    .map(
+      ({ table, statements }) =>
+        `*${table}\n${statements.map((statement) => `${statementLine(statement)}\n`).join('')}COMMIT\n`,
+    )
+    .join('')
 
-const statementLine = (statement: Statement): string => {
+/** Without its line end. */
+export const statementLine = (statement: Statement): string => {
   const line = statementText(statement)
   if (/[\n\0]/.test(line)) throw new TypeError(`statement of more than one line: ${JSON.stringify(line)}`)
-  return `${line}\n`
+  return line
 }
 
 const statementText = (statement: Statement): string => {

@@ -7,7 +7,7 @@ import { IptablesError } from './iptables-error.ts'
 const LOCK_EX = 2
 const LOCK_NB = 4
 
-const retryMs = 50
+const retryMs = 20
 
 /** The lock that every legacy iptables program takes for a commit (iptables/xshared.c, xtables_lock). */
 export const xtablesLockFile = (): string => {
@@ -29,7 +29,7 @@ export const withXtablesLock = async <T>(
   const giveUpAt = performance.now() + patienceMs
   while (!tryLock(file.fd)) {
     if (performance.now() > giveUpAt)
-      throw new IptablesError('locked', `lock ${path}`, `another program has had it for ${patienceMs} ms`)
+      throw new IptablesError('locked', `lock ${path}`, `another program has kept it for ${patienceMs / 1_000} s`)
     await sleep(retryMs, undefined, { signal })
   }
   // Closing the file, which no child inherits, gives the lock back.
@@ -40,9 +40,12 @@ const openLock = async (path: string): Promise<FileHandle> => {
   try {
     return await open(path, 'a', 0o600)
   } catch (cause) {
-    throw new IptablesError('io', `open ${path}`, String(cause), cause)
+    throw new IptablesError(isDenied(cause) ? 'permission' : 'io', `open ${path}`, String(cause), { cause })
   }
 }
+
+const isDenied = (cause: unknown): boolean =>
+  cause instanceof Error && 'code' in cause && (cause.code === 'EACCES' || cause.code === 'EPERM')
 
 let flock: ((fd: number, operation: number) => number) | undefined
 
