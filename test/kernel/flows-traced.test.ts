@@ -1,36 +1,14 @@
 /** The same tables on the text that `weir render` gives, with a tracer in place of a kernel: what it prints is what it does. */
 import t from 'tap'
+import { allTables } from '../compliance/all-tables.ts'
 import { iptablesLayouts } from '../compliance/iptables-traits.ts'
 import { traceCase } from '../compliance/trace-flows.ts'
 import { iptablesTracing, nftTracing } from '../compliance/tracing.ts'
-import { edges } from '../flows/edges.ts'
-import { endpoints, topology } from '../flows/endpoints.ts'
-import { masquerade } from '../flows/masquerade.ts'
 import { nets } from '../flows/net.ts'
-import { nodePortAddresses } from '../flows/node-port-addresses.ts'
-import { policies } from '../flows/policies.ts'
-import { reach } from '../flows/reach.ts'
-import { sourceRanges } from '../flows/source-ranges.ts'
-import { ownership, unwanted } from '../flows/unwanted.ts'
-import { weights } from '../flows/weights.ts'
 
 const tracings = [nftTracing, ...iptablesLayouts.map(iptablesTracing)]
-const tables = {
-  reach,
-  nodePortAddresses,
-  masquerade,
-  policies,
-  endpoints,
-  topology,
-  sourceRanges,
-  unwanted,
-  ownership,
-  weights,
-  edges,
-}
-
 for (const tracing of tracings) {
-  for (const [name, table] of Object.entries(tables)) {
+  for (const [name, table] of Object.entries(allTables)) {
     for (const net of nets) {
       for (const protocol of ['TCP', 'UDP', 'SCTP'] as const) {
         t.test(`${name}, ${net.family}, ${protocol}, traced, ${tracing.name}`, async (t) => {

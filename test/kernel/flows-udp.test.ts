@@ -1,94 +1,13 @@
 /** UDP flows, which conntrack keeps for as long as the client goes on sending: what a change does to them. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { forgetConnections } from '../compliance/conntrack.ts'
 import { NftablesUnderTest } from '../compliance/nftables.ts'
-import { defaultSettings } from '../compliance/settings.ts'
 import { Stage } from '../compliance/stage.ts'
-import { withNode } from '../compliance/with-node.ts'
-import { type Net, nets, nodePort, port } from '../flows/net.ts'
-import { endpoint, exposed, type Front, type Manifest, ready, slice } from '../flows/objects.ts'
+import { playUdp } from '../compliance/udp.ts'
 import { ownNamespace } from '../support/namespace.ts'
 
 ownNamespace(import.meta.url)
 
 const stage = await Stage.create(['UDP'])
 t.teardown(() => stage.close())
-const backend = new NftablesUnderTest()
 
-const fronts = (net: Net): readonly Front[] => [
-  { what: 'ClusterIP', ip: net.clusterIP(1), port },
-  { what: 'NodePort', ip: net.at.node, port: nodePort },
-  { what: 'load balancer IP', ip: net.vip(1), port },
-]
-const sourcePorts = Array.from({ length: 12 }, (_, i) => 41_001 + i)
-
-/** The next datagram of each flow from the client; names, or what else happened. */
-const goOn = async (front: Front): Promise<readonly string[]> => {
-  const asked = sourcePorts.map((sourcePort) =>
-    stage.host('client').ask({ protocol: 'UDP', address: front.ip, port: front.port, sourcePort, timeoutMs: 500 }),
-  )
-  return (await Promise.all(asked)).map((outcome) => (outcome.kind === 'answered' ? outcome.name : outcome.kind))
-}
-const web = (net: Net, ...pods: Parameters<typeof ready> extends [unknown, unknown, ...infer Pods] ? Pods : never) =>
-  withNode([exposed(net, 'UDP'), ready(net, 'UDP', ...pods)])
-const end = async (): Promise<void> => {
-  await backend.stop()
-  await backend.cleanup()
-  forgetConnections(new AbortController().signal)
-}
-const { staleFlows } = backend.traits
-
-for (const net of nets) {
-  t.test(`a flow stays with its endpoint while others come and go, ${net.family}`, async (t) => {
-    await backend.start(web(net, 'pod-1', 'remote-1'), defaultSettings)
-    for (const front of fronts(net)) {
-      await backend.update(web(net, 'pod-1', 'remote-1'))
-      const first = await goOn(front)
-      t.same([...new Set(first)].sort(), ['pod-1', 'remote-1'], `${front.what}: both`)
-      await backend.update(web(net, 'pod-1', 'remote-1', 'pod-2'))
-      t.same(await goOn(front), first, `${front.what}: one more`)
-    }
-    await end()
-  })
-
-  t.test(`S8.5 a flow whose endpoint is gone is ${staleFlows}, ${net.family}`, async (t) => {
-    await backend.start(web(net, 'pod-1', 'remote-1'), defaultSettings)
-    for (const front of fronts(net)) {
-      await backend.update(web(net, 'pod-1', 'remote-1'))
-      const before = await goOn(front)
-      await backend.update(web(net, 'pod-1'))
-      await sleep(50)
-      const after = await goOn(front)
-      if (staleFlows === 'moved') t.same([...new Set(after)], ['pod-1'], front.what)
-      else t.same(after, before, `${front.what}: where it was`)
-    }
-    await end()
-  })
-
-  t.test(`S8.5 a flow that is older than its Service is ${staleFlows}, ${net.family}`, async (t) => {
-    const nothing: readonly Manifest[] = withNode([])
-    await backend.start(nothing, defaultSettings)
-    for (const front of fronts(net)) {
-      await backend.update(nothing)
-      await goOn(front)
-      await backend.update(withNode([exposed(net, 'UDP'), slice(net, 'UDP', [endpoint(net, 'pod-1')])]))
-      await sleep(50)
-      const after = await goOn(front)
-      if (staleFlows === 'moved') t.same([...new Set(after)], ['pod-1'], front.what)
-      else t.notOk(after.includes('pod-1'), `${front.what}: conntrack knows it untranslated`)
-    }
-    await end()
-  })
-
-  t.test(`a flow that was refused for want of endpoints gets to the first one, ${net.family}`, async (t) => {
-    await backend.start(web(net), defaultSettings)
-    for (const front of fronts(net)) {
-      await backend.update(web(net))
-      t.same([...new Set(await goOn(front))], ['refused'], front.what)
-      await backend.update(web(net, 'pod-1'))
-      t.same([...new Set(await goOn(front))], ['pod-1'], front.what)
-    }
-    await end()
-  })
-}
+await playUdp(new NftablesUnderTest(), stage)
