@@ -88,7 +88,10 @@ const compareTable = (
   { chains, hooks }: FixedTable,
   special: (chain: FixedChain) => boolean,
 ): void => {
-  for (const chain of chains) if (!special(chain)) diff.chain(chain.name, [...chain.head, ...chain.tail])
+  for (const chain of chains) {
+    if (chain.shared) diff.shared(chain.name)
+    else if (!special(chain)) diff.chain(chain.name, [...chain.head, ...chain.tail])
+  }
   diff.hooks(hooks)
 }
 

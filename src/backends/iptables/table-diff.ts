@@ -15,9 +15,6 @@ export interface MemberRule {
 
 const nothing: ObservedTable = { chains: new Map(), foreignTargets: new Set() }
 
-/** Kubelet's chain, which kube-proxy fills too when it needs it: never emptied. */
-const sharedChain = 'KUBE-FIREWALL'
-
 /** Compares one table with what is wanted, chain by chain, and writes what differs. */
 export class TableDiff {
   readonly writer: TableWriter
@@ -41,6 +38,11 @@ export class TableDiff {
   /** The same, where each rule may be somebody else's. */
   taggedChain(name: string, rules: readonly RuleText[], tags: ReadonlyMap<RuleText, ServiceKey>): void {
     if (this.#differs(name, rules)) this.writer.taggedChain(name, rules, tags)
+  }
+
+  /** A chain that is somebody else's too: made where it is missing, left alone where it is not. */
+  shared(name: string): void {
+    if (this.#want(name, 0) === undefined) this.writer.chain(name, [])
   }
 
   /** The rules of Services may stand in any order, between the others. */
@@ -78,8 +80,7 @@ export class TableDiff {
 
   #differs(name: string, rules: readonly RuleText[]): boolean {
     const found = this.#want(name, rules.length)
-    if (found === undefined) return true
-    return !(name === sharedChain && rules.length === 0) && !this.#same(rules, found)
+    return found === undefined || !this.#same(rules, found)
   }
 
   #want(name: string, rules: number): readonly string[] | undefined {
