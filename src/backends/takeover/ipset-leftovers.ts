@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ipset, SetHeader } from '../../kernel/ipset/ipset.ts'
-import { IpsetError } from '../../kernel/ipset/ipset-error.ts'
 import { type Part, TakeoverError } from './report.ts'
 
 /** IPSET_MAXNAMELEN of linux/netfilter/ipset/ip_set.h, without the final zero. */
@@ -53,7 +52,6 @@ export const ipsetLeftovers = async (
     return parts
   } catch (error) {
     signal.throwIfAborted()
-    if (error instanceof IpsetError && error.code === 'missing') return []
     return [{ errors: [new TakeoverError('ipset', 'list sets', error)] }]
   }
 }

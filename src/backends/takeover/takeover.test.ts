@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fakeRun } from '../../kernel/exec/fake-run.ts'
 import { FakeIpset } from '../../kernel/ipset/fake-ipset.ts'
-import type { Ipset, SetHeader } from '../../kernel/ipset/ipset.ts'
+import type { SetHeader } from '../../kernel/ipset/ipset.ts'
 import { IpsetError } from '../../kernel/ipset/ipset-error.ts'
 import { FakeIptables } from '../../kernel/iptables/fake-iptables.ts'
 import { IptablesError } from '../../kernel/iptables/iptables-error.ts'
@@ -29,6 +29,7 @@ const nodeWith = (parts: Partial<TakeoverKernel> = {}): TakeoverKernel => ({
   ipset: new FakeIpset(),
   virtualServers: new FakeVirtualServers(),
   route: new FakeRoute(),
+  close: () => {},
   ...parts,
 })
 
@@ -207,7 +208,14 @@ describe('iptables', () => {
 })
 
 describe('ipset', () => {
-  const set = (name: string, references = 0): SetHeader => ({ name, type: 'hash:ip', entries: 0, references })
+  const set = (name: string, references = 0): SetHeader => ({
+    name,
+    type: 'hash:ip',
+    family: 'IPv4',
+    maxElements: 65_536,
+    entries: 0,
+    references,
+  })
 
   it('destroys only kube-proxy’s, and only unused ones', async () => {
     const names = ['KUBE-CLUSTER-IP', 'KUBE-6-CLUSTER-IP', 'KUBE-CLUSTER-IP2', 'KUBE-SRC-X']
@@ -215,18 +223,44 @@ describe('ipset', () => {
     const report = await removeLeftovers(signal, { kernel: nodeWith({ ipset }) })
     expect(report.counts.sets).toBe(2)
     expect(report.left).toEqual([{ area: 'ipset', what: 'KUBE-IPVS-IPS', why: 'still in use, 1 reference' }])
-    expect((await ipset.list()).map(({ name }) => name)).toEqual(['KUBE-CLUSTER-IP2', 'KUBE-SRC-X', 'KUBE-IPVS-IPS'])
+    expect((await ipset.list(signal)).map(({ name }) => name)).toEqual([
+      'KUBE-CLUSTER-IP2',
+      'KUBE-SRC-X',
+      'KUBE-IPVS-IPS',
+    ])
   })
 
   it('goes on after one that fails', async () => {
-    const inner = new FakeIpset([set('KUBE-CLUSTER-IP'), set('KUBE-IPVS-IPS')])
-    const error = new IpsetError('rejected', 'ipset destroy KUBE-CLUSTER-IP', 'no')
-    const ipset: Ipset = {
-      list: () => inner.list(),
-      destroy: (name, signal) => (name === 'KUBE-CLUSTER-IP' ? Promise.reject(error) : inner.destroy(name, signal)),
+    const error = new IpsetError({ code: 'io', op: 'destroy KUBE-CLUSTER-IP', reason: 'no' })
+    class Failing extends FakeIpset {
+      override destroy(name: string, signal: AbortSignal): Promise<void> {
+        return name === 'KUBE-CLUSTER-IP' ? Promise.reject(error) : super.destroy(name, signal)
+      }
     }
+    const ipset = new Failing([set('KUBE-CLUSTER-IP'), set('KUBE-IPVS-IPS')])
     const report = await removeLeftovers(signal, { kernel: nodeWith({ ipset }) })
     expect(report).toMatchObject({ counts: { sets: 1 }, errors: [{ code: 'ipset', cause: error }] })
+  })
+})
+
+describe('what was opened', () => {
+  it('is closed, whether the search ends or is given up', async () => {
+    let closed = 0
+    const close = (): void => {
+      closed++
+    }
+    await findLeftovers(signal, { kernel: nodeWith({ close }) })
+    expect(closed).toBe(1)
+    const stop = new AbortController()
+    class Stopping extends FakeIpset {
+      override list(): never {
+        stop.abort(new Error('enough'))
+        throw stop.signal.reason
+      }
+    }
+    const kernel = nodeWith({ close, ipset: new Stopping() })
+    await expect(removeLeftovers(stop.signal, { kernel })).rejects.toThrow('enough')
+    expect(closed).toBe(2)
   })
 })
 

@@ -1,6 +1,6 @@
 import { type Run, run as realRun } from '../../kernel/exec/run.ts'
 import type { Ipset } from '../../kernel/ipset/ipset.ts'
-import { IpsetClient } from '../../kernel/ipset/ipset-client.ts'
+import { openIpset } from '../../kernel/ipset/netlink-ipset.ts'
 import { type Iptables, type Variant, variants } from '../../kernel/iptables/iptables.ts'
 import { IptablesClient, type IptablesClientOptions } from '../../kernel/iptables/iptables-client.ts'
 import { Ipvsadm } from '../../kernel/ipvs/ipvsadm.ts'
@@ -22,6 +22,8 @@ export interface TakeoverKernel {
   readonly ipset: Ipset
   readonly virtualServers: VirtualServers
   readonly route: Route
+  /** Gives back what is open. Called after every search; another one opens again what it needs. */
+  close(): void
 }
 
 export interface TakeoverOptions {
@@ -40,15 +42,19 @@ export interface InUse {
 }
 
 /** The node that this process runs on. */
-export const nodeKernel = ({ run = realRun, ...options }: IptablesClientOptions = {}): TakeoverKernel => ({
-  run,
-  iptables: variants.flatMap((variant) =>
-    families.map((family) => new IptablesClient(variant, family, { run, ...options })),
-  ),
-  ipset: new IpsetClient({ run }),
-  virtualServers: new Ipvsadm({ run }),
-  route: new NetlinkRoute(),
-})
+export const nodeKernel = ({ run = realRun, ...options }: IptablesClientOptions = {}): TakeoverKernel => {
+  const ipset = openIpset()
+  return {
+    run,
+    iptables: variants.flatMap((variant) =>
+      families.map((family) => new IptablesClient(variant, family, { run, ...options })),
+    ),
+    ipset,
+    virtualServers: new Ipvsadm({ run }),
+    route: new NetlinkRoute(),
+    close: () => ipset.close(),
+  }
+}
 
 /**
  * What kube-proxy in any of its modes, or we in mode iptables, have left in the kernel. Changes nothing. Rejects only
@@ -66,7 +72,20 @@ export const removeLeftovers = (signal: AbortSignal, options: TakeoverOptions = 
 
 const takeOver = async (remove: boolean, signal: AbortSignal, options: TakeoverOptions): Promise<TakeoverReport> => {
   signal.throwIfAborted()
-  const { kernel = nodeKernel(), only = areas, inUse } = options
+  const { kernel = nodeKernel() } = options
+  try {
+    return mergeParts(await search(kernel, remove, signal, options))
+  } finally {
+    kernel.close()
+  }
+}
+
+const search = async (
+  kernel: TakeoverKernel,
+  remove: boolean,
+  signal: AbortSignal,
+  { only = areas, inUse }: TakeoverOptions,
+): Promise<readonly Part[]> => {
   const { run, iptables, ipset, virtualServers, route } = kernel
   const parts: Part[] = []
   if (only.includes('nftables')) parts.push(...(await nftLeftovers(run, remove, signal)))
@@ -81,5 +100,5 @@ const takeOver = async (remove: boolean, signal: AbortSignal, options: TakeoverO
   if (only.includes('ipvs')) parts.push(...(await ipvsLeftovers(virtualServers, route, remove, signal)))
   // Last, because the rules hold the sets.
   if (only.includes('ipset')) parts.push(...(await ipsetLeftovers(ipset, { remove, settle: chains > 0 }, signal)))
-  return mergeParts(parts)
+  return parts
 }

@@ -2,7 +2,7 @@ import type { Family } from '../../model/ip.ts'
 import type { Member } from './member.ts'
 
 export const setTypes = ['hash:ip,port', 'hash:ip,port,ip', 'hash:ip,port,net', 'bitmap:port'] as const
-/** The types that weir creates; others can only be listed and destroyed. */
+/** The types that weir creates; others can only be listed, swapped and destroyed. */
 export type SetType = (typeof setTypes)[number]
 
 /** What a set is, without its members. */
@@ -21,31 +21,44 @@ export interface SetHeader {
 
 /** A set to be created. bitmap:port always spans 0-65535. */
 export interface SetSpec {
+  /** At most 31 bytes. */
   readonly name: string
   readonly type: SetType
   /** Ignored by bitmap:port. */
   readonly family: Family
-  /** Ignored by bitmap:port. The table of a hash is sized for that many at once. */
+  /**
+   * Ignored by bitmap:port. The table of a hash is sized for that many at once. The kernel counts roughly: it takes a few
+   * more when the table has more than 1024 buckets, or when members have been removed.
+   */
   readonly maxElements: number
 }
 
 /** The set whose members are meant: its type says how they look. */
 export type SetRef = Pick<SetSpec, 'name' | 'type' | 'family'>
 
-/** The kernel's ipsets. Rejections are {@link IpsetError}, or the signal's reason. */
+/**
+ * The kernel's ipsets. Rejections are {@link IpsetError}, or the signal's reason; `unsupported` where the kernel has no
+ * ipset, `typeMismatch` when the set that is there is not of the type and family that were named.
+ */
 export interface Ipset {
   /** Every set, foreign ones too. Empty where the kernel has no ipset. */
   list(signal: AbortSignal): Promise<readonly SetHeader[]>
   /** Fails with `exists` when there is a set of that name, whatever its type. */
   create(spec: SetSpec, signal: AbortSignal): Promise<void>
-  /** A set that is gone already is no error; `busy` when rules still hold it. */
+  /** A set that is gone already is no error; `busy` when rules still hold it, or someone is just reading it. */
   destroy(name: string, signal: AbortSignal): Promise<void>
-  /** Exchanges the contents of two sets of one type: rules that hold one go on with what was in the other. */
+  /**
+   * Exchanges the contents of two sets of one type: rules that hold one go on with what was in the other, and the
+   * references stay with the name. `busy` when someone keeps reading one of them.
+   */
   swap(one: string, other: string, signal: AbortSignal): Promise<void>
-  /** In no particular order, each once. */
+  /** In no particular order, each once. What changes meanwhile may or may not be there. */
   members(set: SetRef, signal: AbortSignal): Promise<readonly Member[]>
-  /** In as few messages as it takes. What is there already is no error. `full` when there is no room. */
+  /**
+   * In as few messages as it takes; nothing is sent for no members. What is there already is no error. `full` when there
+   * is no room. Members before the one that an error names are in, those after it are not.
+   */
   add(set: SetRef, members: Iterable<Member>, signal: AbortSignal): Promise<void>
-  /** What is gone already is no error. */
+  /** As {@link Ipset.add}. What is gone already is no error. */
   remove(set: SetRef, members: Iterable<Member>, signal: AbortSignal): Promise<void>
 }

@@ -2,18 +2,24 @@ import type { Brand } from '../../model/brand.ts'
 import type { Cidr } from '../../model/cidr.ts'
 import type { IP } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
-import type { Protocol } from '../../model/protocol.ts'
+import { type Protocol, protocolWord } from '../../model/protocol.ts'
 
-/** A member of a set in ipset's own words, e.g. `10.96.0.1,tcp:80` or `30080`, as `ipset save` prints it. */
+/**
+ * A member of a set in ipset's own words, e.g. `10.96.0.1,tcp:80` or `30080`, as `ipset save` prints it. Different from
+ * it are protocols that no Service has, whose number stands for them: `10.96.0.1,1:2048` for `icmp:echo-request`.
+ */
 export type Member = Brand<string, 'IpsetMember'>
 
 export const ipPort = (ip: IP, protocol: Protocol, port: Port): Member =>
-  `${ip},${protocol.toLowerCase()}:${port}` as Member
+  `${ip},${protocolWord[protocol]}:${port}` as Member
 
 export const ipPortIp = (ip: IP, protocol: Protocol, port: Port, other: IP): Member =>
   `${ipPort(ip, protocol, port)},${other}` as Member
 
-/** The network is printed without its length when it is a single address. */
+/**
+ * The network is printed without its length when it is a single address. The kernel has no networks of length 0 in
+ * such sets: `add` refuses them as `invalid`, and two of length 1 are the same.
+ */
 export const ipPortNet = (ip: IP, protocol: Protocol, port: Port, net: Cidr): Member =>
   `${ipPort(ip, protocol, port)},${net.replace(/^(.*\..*)\/32$|^(.*:.*)\/128$/, '$1$2')}` as Member
 
