@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ipset, SetHeader } from '../../kernel/ipset/ipset.ts'
+import { type Family, families } from '../../model/ip.ts'
+import { setNamePrefix } from '../iptables/sets.ts'
 import { type Part, TakeoverError } from './report.ts'
 
 /** IPSET_MAXNAMELEN of linux/netfilter/ipset/ip_set.h, without the final zero. */
@@ -34,18 +36,31 @@ export const kubeProxySets: ReadonlySet<string> = new Set(
 const settleMs = 2_000
 const settleStepMs = 50
 
-/** `settle`: rules were removed just now, so that references may be on their way out. */
+export interface IpsetOptions {
+  readonly remove: boolean
+  /** Rules were removed just now, so that references may be on their way out. */
+  readonly settle: boolean
+  /** Our own sets of these families are in use, and none of this one's business. */
+  readonly inUse: readonly Family[]
+}
+
+/** kube-proxy's sets, and ours that are not in use. */
 export const ipsetLeftovers = async (
   ipset: Ipset,
-  { remove, settle }: { readonly remove: boolean; readonly settle: boolean },
+  { remove, settle, inUse }: IpsetOptions,
   signal: AbortSignal,
 ): Promise<Part[]> => {
+  const ours = families.filter((family) => !inUse.includes(family)).map(setNamePrefix)
+  const findSets = async (): Promise<readonly SetHeader[]> =>
+    (await ipset.list(signal)).filter(
+      ({ name }) => kubeProxySets.has(name) || ours.some((prefix) => name.startsWith(prefix)),
+    )
   try {
-    let found = await findSets(ipset, signal)
+    let found = await findSets()
     if (!remove) return [{ counts: { sets: found.length } }]
     for (let waited = settle ? 0 : settleMs; waited < settleMs && found.some(isUsed); waited += settleStepMs) {
       await sleep(settleStepMs, undefined, { signal })
-      found = await findSets(ipset, signal)
+      found = await findSets()
     }
     const parts: Part[] = []
     for (const set of found) parts.push(isUsed(set) ? kept(set) : await destroy(ipset, set, signal))
@@ -55,9 +70,6 @@ export const ipsetLeftovers = async (
     return [{ errors: [new TakeoverError('ipset', 'list sets', error)] }]
   }
 }
-
-const findSets = async (ipset: Ipset, signal: AbortSignal): Promise<readonly SetHeader[]> =>
-  (await ipset.list(signal)).filter(({ name }) => kubeProxySets.has(name))
 
 const isUsed = ({ references }: SetHeader): boolean => references > 0
 

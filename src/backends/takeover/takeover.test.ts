@@ -18,7 +18,7 @@ import { isKubeProxyChain, isKubeProxyJump } from '../kube-chains.ts'
 import { kubeProxySets } from './ipset-leftovers.ts'
 import { planTable } from './iptables-plan.ts'
 import { isClean, noCounts } from './report.ts'
-import { findLeftovers, removeLeftovers, type TakeoverKernel } from './takeover.ts'
+import { findLeftovers, type InUse, removeLeftovers, type TakeoverKernel } from './takeover.ts'
 
 const { signal } = new AbortController()
 const hash = 'NPX46M4PTMTKRN6Y'
@@ -200,6 +200,23 @@ describe('iptables', () => {
     })
   })
 
+  it('spares what mode iptables programs, in that variant and family alone', async () => {
+    const iptables = await Promise.all(
+      (['legacy', 'nft'] as const).flatMap((variant) =>
+        (['IPv4', 'IPv6'] as const).map(async (family) => {
+          const client = new FakeIptables(variant, family)
+          await client.restore([{ table: 'nat', statements: [{ kind: 'chain', chain: 'KUBE-SERVICES' }] }], signal)
+          return client
+        }),
+      ),
+    )
+    const inUse: InUse = { variant: 'nft', families: ['IPv4'] }
+    const { counts } = await removeLeftovers(signal, { kernel: nodeWith({ iptables }), inUse })
+    expect(counts.chains).toBe(3)
+    const written = iptables.map(({ variant, family, restores }) => [variant, family, restores.length])
+    expect(written).toContainEqual(['nft', 'IPv4', 1])
+  })
+
   it('leaves out what is not asked for', async () => {
     const kernel = nodeWith({ iptables: [await programmed()] })
     expect(isClean(await removeLeftovers(signal, { kernel, only: ['iptables-nft', 'ipset'] }))).toBe(true)
@@ -228,6 +245,18 @@ describe('ipset', () => {
       'KUBE-SRC-X',
       'KUBE-IPVS-IPS',
     ])
+  })
+
+  it('destroys ours, of every role and temporary ones, where they are not in use', async () => {
+    const names = ['WEIR-4-CLUSTER-IP', 'WEIR-4-CLUSTER-IP-1', 'WEIR-6-NP-TCP', 'WEIR-5-X', 'WEIRD', 'KUBE-CLUSTER-IP']
+    const left = async (inUse?: InUse): Promise<readonly string[]> => {
+      const ipset = new FakeIpset(names.map((name) => set(name)))
+      await removeLeftovers(signal, { kernel: nodeWith({ ipset }), ...(inUse === undefined ? {} : { inUse }) })
+      return (await ipset.list(signal)).map(({ name }) => name)
+    }
+    expect(await left()).toEqual(['WEIR-5-X', 'WEIRD'])
+    expect(await left({ variant: 'nft', families: ['IPv4', 'IPv6'] })).toEqual(names.slice(0, -1))
+    expect(await left({ variant: 'nft', families: ['IPv6'] })).toEqual(['WEIR-6-NP-TCP', 'WEIR-5-X', 'WEIRD'])
   })
 
   it('goes on after one that fails', async () => {

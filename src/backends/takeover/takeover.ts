@@ -36,9 +36,8 @@ export interface TakeoverOptions {
 
 export interface InUse {
   readonly variant: Variant
+  /** Whose chains, and ipsets if it has any, they are. */
   readonly families: readonly Family[]
-  /** Our own ipsets are in use. */
-  readonly sets: boolean
 }
 
 /** The node that this process runs on. */
@@ -98,7 +97,9 @@ const search = async (
       parts.push(...found)
     }
   if (only.includes('ipvs')) parts.push(...(await ipvsLeftovers(virtualServers, route, remove, signal)))
-  // Last, because the rules hold the sets.
-  if (only.includes('ipset')) parts.push(...(await ipsetLeftovers(ipset, { remove, settle: chains > 0 }, signal)))
+  // Last, because the rules hold the sets. Where we write rules, they may just have taken the place of such.
+  const settle = chains > 0 || inUse !== undefined
+  const sets = { remove, settle, inUse: inUse?.families ?? [] }
+  if (only.includes('ipset')) parts.push(...(await ipsetLeftovers(ipset, sets, signal)))
   return parts
 }
