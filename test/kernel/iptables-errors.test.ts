@@ -9,6 +9,7 @@ import { IptablesClient } from '../../src/kernel/iptables/iptables-client.ts'
 import { IptablesError } from '../../src/kernel/iptables/iptables-error.ts'
 import type { Statement, TableChange } from '../../src/kernel/iptables/restore-builder.ts'
 import { ruleText } from '../../src/kernel/iptables/rule-text.ts'
+import { parseVersion } from '../../src/kernel/iptables/version.ts'
 import { type Family, families } from '../../src/model/ip.ts'
 import { ownNamespace } from '../support/namespace.ts'
 
@@ -192,7 +193,9 @@ t.test('the xtables lock is waited for', async (t) => {
 t.test('a lock that stays', async (t) => {
   await hold(30)
   const witness = { started: () => {}, ended: () => {}, locked: () => {}, unlocking: () => {} }
-  for (const options of [{ lockSeconds: 1 }, { lockSeconds: 1, witness }]) {
+  const old = parseVersion('iptables v1.6.1')
+  const clients = [{ lockSeconds: 1 }, { lockSeconds: 1, witness }, { lockSeconds: 1, ...(old && { version: old }) }]
+  for (const options of clients) {
     const client = new IptablesClient('legacy', 'IPv4', options)
     const started = performance.now()
     const error = await client.restore([before], signal).catch((cause: unknown) => cause)
