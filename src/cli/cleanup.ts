@@ -1,43 +1,28 @@
-import { NftablesBackend } from '../backends/nftables/backend.ts'
 import { removeLeftovers } from '../backends/takeover/takeover.ts'
 import { KernelError } from '../kernel/netlink/error.ts'
-import { openNftClient } from '../kernel/nft/kernel-client.ts'
-import { WriteGuard } from '../kernel/nft/write-guard.ts'
-import { families } from '../model/ip.ts'
 import { describe, FatalError, noPermission } from './fatal.ts'
-import { describeTakeover } from './takeover-report.ts'
+import { removeOwnTables } from './own-tables.ts'
+import { describeOwnTables, describeTakeover } from './takeover-report.ts'
 
 /**
- * `weir cleanup`: removes our tables and what kube-proxy left. Needs no `nft` for what is ours.
+ * `weir cleanup`: removes what we and what kube-proxy programmed in any mode. Needs no `nft` for the tables that are ours.
  *
  * @throws FatalError when any part of that failed; the others are cleaned all the same
  */
 export const cleanup = async (say: (line: string) => void, signal: AbortSignal): Promise<void> => {
-  const failures = [...(await removeOwn(signal))]
-  const report = await removeLeftovers(signal)
-  for (const line of describeTakeover(report)) say(line)
-  failures.push(...report.errors.map(describe))
-  if (failures.length > 0) throw new FatalError(`clean-up was not complete: ${failures.join('; ')}`)
-}
-
-/** What went wrong. */
-const removeOwn = async (signal: AbortSignal): Promise<readonly string[]> => {
   const failures: string[] = []
+  let tables: readonly string[] = []
   try {
-    const client = openNftClient()
-    try {
-      const guard = new WriteGuard(client)
-      for (const family of families) await new NftablesBackend(family, client, guard).cleanup(signal)
-    } finally {
-      client.close()
-    }
+    tables = await removeOwnTables(signal)
   } catch (error) {
     signal.throwIfAborted()
     if (!(error instanceof KernelError)) throw error
     // Everything else would fail for the same reason.
     if (error.code === 'permission') throw new FatalError(noPermission, error)
-    // A kernel without nf_tables holds nothing of ours.
-    if (error.code !== 'unsupported') failures.push(describe(error))
+    failures.push(describe(error))
   }
-  return failures
+  const report = await removeLeftovers(signal)
+  for (const line of [...describeTakeover(report), ...describeOwnTables(tables)]) say(line)
+  failures.push(...report.errors.map(describe))
+  if (failures.length > 0) throw new FatalError(`clean-up was not complete: ${failures.join('; ')}`)
 }

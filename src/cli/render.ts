@@ -1,6 +1,11 @@
+import type { Capabilities } from '../backends/backend.ts'
+import { iptablesCapabilities } from '../backends/iptables/backend.ts'
+import { renderIptables } from '../backends/iptables/text.ts'
 import { nftCapabilities } from '../backends/nftables/backend.ts'
 import { renderTable } from '../backends/nftables/text.ts'
 import type { Config } from '../config/config.ts'
+import type { ServiceState } from '../model/desired.ts'
+import type { HostState } from '../model/host.ts'
 import { families, type IP } from '../model/ip.ts'
 import { objectName } from '../model/problem.ts'
 import { systemClock } from '../sync/clock.ts'
@@ -10,6 +15,7 @@ import { TrackingSink } from '../sync/tracking-sink.ts'
 import { Tracker } from '../track/tracker.ts'
 import { waitForCaches } from './caches.ts'
 import { FatalError } from './fatal.ts'
+import { type IptablesFacts, iptablesSettings } from './iptables-settings.ts'
 import { hostSettings, nodeNameOf } from './settings.ts'
 import { createSource } from './sources.ts'
 
@@ -30,20 +36,43 @@ export const render = async (config: Config, output: Output, signal: AbortSignal
   const tracker = new Tracker({ startedAt: systemClock.now() })
   await fill(tracker, config, output, signal)
   signal.throwIfAborted()
+  const { capabilities, text } = renderers[config.mode]
   const desired = new TrackedDesired({
     tracker,
     settings: hostSettings(config),
     nodeName: nodeNameOf(config),
-    supportedSchedulers: nftCapabilities.schedulers,
+    supportedSchedulers: capabilities.schedulers,
     // The node's interfaces are not those of the machine that renders: what the Node object lists stands for them.
     interfaceAddresses: (): readonly IP[] => tracker.lastNode()?.addresses ?? [],
   })
   for (const family of families) {
     if (config.renderFamily !== undefined && config.renderFamily !== family) continue
     const states = [...desired.keys()].sort().flatMap((key) => desired.states(family, key))
-    output.out(renderTable(desired.host(family), states))
+    output.out(text(desired.host(family), states, config))
   }
 }
+
+interface Renderer {
+  readonly capabilities: Capabilities
+  text(host: HostState, states: readonly ServiceState[], config: Config): string
+}
+
+const renderers: Readonly<Record<Config['mode'], Renderer>> = {
+  nftables: { capabilities: nftCapabilities, text: (host, states) => renderTable(host, states) },
+  iptables: {
+    capabilities: iptablesCapabilities,
+    text: (host, states, config) =>
+      renderIptables(host, states, iptablesSettings(config, host.family, usualNode(config))),
+  },
+}
+
+/** In place of a look at a kernel: current tools, and no nfacct, as most distributions have it. */
+const usualNode = ({ conntrack }: Config): IptablesFacts => ({
+  dropInvalid: !conntrack.tcpBeLiberal,
+  randomFully: true,
+  nfacct: false,
+  ipset: true,
+})
 
 const fill = async (tracker: Tracker, config: Config, { warn }: Output, signal: AbortSignal): Promise<void> => {
   if (config.manifests.length === 0 && !namesCluster(config))

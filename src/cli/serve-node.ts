@@ -10,6 +10,7 @@ import { waitForCaches } from './caches.ts'
 import type { NodeProxy } from './compose.ts'
 import { checkFamilies } from './family-checks.ts'
 import { describe, FatalError } from './fatal.ts'
+import { loopbackNodePortLines } from './loopback-checks.ts'
 import { waitForNode } from './node-ready.ts'
 import type { Observation } from './observers.ts'
 import { nodeNameOf } from './settings.ts'
@@ -56,6 +57,7 @@ export const serveNode = async (parts: NodeParts, signals: Signals): Promise<voi
   await Promise.race([nodeReady(parts, stop), running])
   stop.throwIfAborted()
   for (const line of checkFamilies(config, parts.served, proxy.tracker.lastNode())) logger.error(line)
+  for (const line of loopbackNodePortLines(config)) logger.error(line)
   if (config.once) return writeOnce(parts, work)
   await keepInStep(parts, running, signals)
   await Promise.all(servers.map((server) => server.close()))

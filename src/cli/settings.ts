@@ -27,7 +27,7 @@ const detectLocal = (config: DetectLocalConfig): DetectLocal => {
 export const hostSettings = (config: Config): HostSettings => ({
   bindAddress: config.nodeIPOverride,
   nodePortAddresses: nodePortSelection(config),
-  loopbackNodePorts: false,
+  loopbackNodePorts: config.mode === 'iptables' && config.iptables.localhostNodePorts,
   detectLocal: detectLocal(config.detectLocal),
   masqueradeAll: config.masqueradeAll,
   masqueradeBit: config.masqueradeBit,

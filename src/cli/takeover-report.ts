@@ -9,7 +9,14 @@ const words = {
   devices: 'devices',
 } as const satisfies Record<keyof TakeoverReport['counts'], string>
 
-/** One line about what of kube-proxy's was removed, and one for each thing that was left on purpose. */
+/** Tables of mode nftables, `ip weir`, that were removed. */
+export const describeOwnTables = (tables: readonly string[]): readonly string[] =>
+  tables.length === 0 ? [] : [`removed what weir had left: nftables tables ${tables.join(', ')}`]
+
+/**
+ * One line about what was removed, and one for each thing that was left on purpose. Chains are called kube-proxy's: in
+ * mode iptables ours have the same names and rules.
+ */
 export const describeTakeover = (report: TakeoverReport): readonly string[] => {
   const lines: string[] = []
   if (!isClean(report)) {

@@ -77,7 +77,7 @@ const leftIn = (iptables: Iptables, table: SavedTable, plan: TablePlan): LeftBeh
     ...plan.foreignRules.map(({ chain, rule, target }) => ({
       area,
       what: `${where}: -A ${chain} ${rule}`,
-      why: `a rule that is neither weir's nor kube-proxy's uses ${target?.name}`,
+      why: `a rule that is not kube-proxy's uses ${target?.name}`,
     })),
     ...plan.keptChains.map((chain) => ({ area, what: `${where}: ${chain}`, why: 'foreign rules lead to it' })),
   ]
