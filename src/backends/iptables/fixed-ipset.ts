@@ -48,8 +48,9 @@ export const fixedWithSets = (host: HostState, settings: IptablesSettings): Fixe
           'KUBE-FORWARD',
           ...dropInvalid(settings),
           acceptMarked(host),
-          rule('endpoints that reach themselves', ...hairpin, '-j', 'ACCEPT'),
           acceptKnown,
+          // Last, so that only the first packet of a connection is looked up.
+          rule('endpoints that reach themselves', ...hairpin, '-j', 'ACCEPT'),
         ),
         fixedChain(
           'KUBE-NODEPORTS',

@@ -5,9 +5,8 @@ import { protocolWord } from '../../model/protocol.ts'
 import { setElements } from './layout-elements.ts'
 import { externalChain, markMasquerade } from './layout-external.ts'
 import { pickWords } from './layout-picks.ts'
-import { internalChain } from './layout-plain.ts'
 import { nodePortRefusal } from './layout-refusals.ts'
-import { type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
+import { internalChain, type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
 import type { Entry, FilterRule, OwnChain, ServiceLayout } from './layout-types.ts'
 import {
   commentWords,

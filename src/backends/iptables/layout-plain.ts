@@ -5,7 +5,7 @@ import { protocolWord } from '../../model/protocol.ts'
 import { externalChain, markMasquerade } from './layout-external.ts'
 import { pickWords } from './layout-picks.ts'
 import { filterRules } from './layout-refusals.ts'
-import { type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
+import { internalChain, type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
 import type { Entry, OwnChain, ServiceLayout } from './layout-types.ts'
 import {
   commentWords,
@@ -47,10 +47,6 @@ const serviceEntries = (state: ServiceState, scope: Scope): readonly Entry[] => 
   }
   return entries
 }
-
-/** The chain that the cluster IP leads to. */
-export const internalChain = (state: ServiceState): string =>
-  serviceChain(state.internalPolicy === 'Local' ? 'SVL' : 'SVC', state)
 
 const nodePortEntries = (state: ServiceState, scope: Scope, { settings }: LayoutContext): readonly Entry[] => {
   const { name, protocol, nodePort } = state

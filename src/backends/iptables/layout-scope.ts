@@ -1,7 +1,7 @@
 import type { ServiceState, Target } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { TrafficPolicy } from '../../model/service.ts'
-import { addressText } from './names.ts'
+import { addressText, serviceChain } from './names.ts'
 import type { IptablesSettings } from './settings.ts'
 
 /** What the rules of a service port depend on besides itself. */
@@ -56,6 +56,10 @@ const refusalUnder = (policy: TrafficPolicy, { hasEndpoints, cluster, local }: S
   if (hasEndpoints && (policy === 'Local' ? local : cluster).length > 0) return undefined
   return hasEndpoints && policy === 'Local' ? 'DROP' : 'REJECT'
 }
+
+/** The chain that the cluster IP leads to. */
+export const internalChain = (state: ServiceState): string =>
+  serviceChain(state.internalPolicy === 'Local' ? 'SVL' : 'SVC', state)
 
 /** Both lists, each target once. */
 export const reachable = ({ cluster, local }: Scope): readonly Target[] => {
