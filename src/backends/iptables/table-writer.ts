@@ -9,7 +9,7 @@ import type { RuleTable } from './plan.ts'
  */
 export class TableWriter {
   readonly table: RuleTable
-  readonly #chains: Statement[] = []
+  readonly #chains = new Map<string, ServiceKey | undefined>()
   readonly #removals: Statement[] = []
   readonly #rules: Statement[] = []
   readonly #inserts: Statement[] = []
@@ -25,14 +25,14 @@ export class TableWriter {
 
   /** The chain holds these rules and no others, whatever it held before. */
   chain(chain: string, rules: readonly RuleText[], tag?: ServiceKey): void {
-    this.#chains.push({ kind: 'chain', chain, tag })
+    this.#chains.set(chain, tag)
     for (const rule of rules) this.#rules.push({ kind: 'append', chain, rule, tag })
     this.written += rules.length
   }
 
   /** The same, where each rule may be somebody else's. */
   taggedChain(chain: string, rules: readonly RuleText[], tags: ReadonlyMap<RuleText, ServiceKey>): void {
-    this.#chains.push({ kind: 'chain', chain, tag: undefined })
+    this.#chains.set(chain, undefined)
     for (const rule of rules) this.#rules.push({ kind: 'append', chain, rule, tag: tags.get(rule) })
     this.written += rules.length
   }
@@ -70,8 +70,10 @@ export class TableWriter {
 
   change(): TableChange | undefined {
     const flush = (chain: string): Statement => ({ kind: 'flush', chain })
+    // iptables-nft-restore keeps its chains sorted, and puts each new one in by walking them: by name, that is one step.
+    const chains = [...this.#chains].sort(([a], [b]) => (a < b ? -1 : 1))
     const statements: readonly Statement[] = [
-      ...this.#chains,
+      ...chains.map(([chain, tag]): Statement => ({ kind: 'chain', chain, tag })),
       ...this.#removals,
       ...this.#rules,
       ...this.#inserts,
