@@ -90,13 +90,9 @@ export const explain = (error: unknown, { op, type, member }: RefusalContext): u
     const { code, name, reason } = describe(error.errno, type)
     return new IpsetError({ code, op, member, reason: `${reason} (${name})`, cause: error })
   }
-  const name = error.errno === undefined ? error.message : errnoName(error.errno)
-  const reason = reasons[error.code]
-  return new IpsetError({
-    code: codes[error.code],
-    op,
-    member,
-    reason: reason === undefined ? name : `${reason} (${name})`,
-    cause: error,
-  })
+  const detail = [error.errno === undefined ? undefined : errnoName(error.errno), error.detail]
+  const said = detail.filter((part) => part !== undefined).join(': ')
+  const words = reasons[error.code]
+  const reason = words === undefined ? said || error.code : `${words} (${said})`
+  return new IpsetError({ code: codes[error.code], op, member, reason, cause: error })
 }

@@ -54,20 +54,24 @@ export const parseMember = ({ type, family }: MemberShape, member: string): Memb
   }
   const isNet = type === 'hash:ip,port,net'
   const nomatch = isNet && member.endsWith(nomatchSuffix)
-  const parts = (nomatch ? member.slice(0, -nomatchSuffix.length) : member).split(',')
-  if (parts.length !== (type === 'hash:ip,port' ? 2 : 3)) return undefined
-  const [address = '', service = '', other] = parts
-  const ip = parseAddress(family, address)
-  const protocolPort = parseService(family, service)
-  if (ip === undefined || protocolPort === undefined) return undefined
-  const tuple = { kind: 'tuple', ip, ...protocolPort, nomatch } as const
-  if (other === undefined) return { ...tuple, second: undefined, bits: undefined }
-  if (isNet) {
-    const net = parseNet(family, other)
-    return net === undefined ? undefined : { ...tuple, ...net }
-  }
-  const second = parseAddress(family, other)
-  return second === undefined ? undefined : { ...tuple, second, bits: undefined }
+  const end = nomatch ? member.length - nomatchSuffix.length : member.length
+  const comma = member.indexOf(',')
+  const colon = member.indexOf(':', comma + 1)
+  if (comma < 0 || colon < 0) return undefined
+  const next = type === 'hash:ip,port' ? end : member.indexOf(',', colon + 1)
+  if (next < 0) return undefined
+  const ip = parseAddress(family, member.slice(0, comma))
+  const port = wholeNumber(member.slice(colon + 1, next), 0xffff)
+  if (ip === undefined || port === undefined) return undefined
+  const protocol = parseProtocol(family, member.slice(comma + 1, colon), port)
+  if (protocol === undefined) return undefined
+  if (next === end) return { kind: 'tuple', ip, protocol, port, second: undefined, bits: undefined, nomatch }
+  const other = member.slice(next + 1, end)
+  const bits = isNet ? parseBits(family, other) : undefined
+  const second = parseAddress(family, isNet ? beforeSlash(other) : other)
+  if (second === undefined) return undefined
+  if (isNet && (bits === undefined || !isNetwork(second, bits))) return undefined
+  return { kind: 'tuple', ip, protocol, port, second, bits, nomatch }
 }
 
 export const formatMember = (value: MemberValue, family: Family): Member => {
@@ -90,34 +94,37 @@ const parseAddress = (family: Family, text: string): Uint8Array | undefined => {
   return readIP(family, bytes, 0) === text ? bytes : undefined
 }
 
-const parseNet = (family: Family, text: string): { second: Uint8Array; bits: number } | undefined => {
+const beforeSlash = (text: string): string => {
   const slash = text.indexOf('/')
-  const second = parseAddress(family, slash < 0 ? text : text.slice(0, slash))
-  const most = maxBits(family)
-  const bits = slash < 0 ? most : wholeNumber(text.slice(slash + 1), most - 1)
-  if (second === undefined || bits === undefined || bits === 0) return undefined
-  return isNetwork(second, bits) ? { second, bits } : undefined
+  return slash < 0 ? text : text.slice(0, slash)
 }
 
-const parseService = (family: Family, text: string): { protocol: number; port: number } | undefined => {
-  const colon = text.indexOf(':')
-  if (colon < 0) return undefined
-  const word = text.slice(0, colon)
-  const port = wholeNumber(text.slice(colon + 1), 0xffff)
-  if (port === undefined) return undefined
+const parseBits = (family: Family, text: string): number | undefined => {
+  const slash = text.indexOf('/')
+  if (slash < 0) return maxBits(family)
+  // Not the length of a single address, which is left out, nor 0, which the kernel does not take.
+  return wholeNumber(text.slice(slash + 1), maxBits(family) - 1) || undefined
+}
+
+const parseProtocol = (family: Family, word: string, port: number): number | undefined => {
   const named = numbers.get(word)
-  if (named !== undefined) return { protocol: named, port }
+  if (named !== undefined) return named
   const protocol = wholeNumber(word, 0xff)
   if (protocol === undefined || protocol === 0 || words.has(protocol)) return undefined
   // The kernel keeps type and code of ICMP as the port, and 0 for protocols without ports.
   const hasTypes = protocol === (family === 'IPv4' ? IPPROTO_ICMP : IPPROTO_ICMPV6)
-  return hasTypes || port === 0 ? { protocol, port } : undefined
+  return hasTypes || port === 0 ? protocol : undefined
 }
 
-const digits = /^(?:0|[1-9]\d{0,4})$/
-
+/** Digits without a leading zero. */
 const wholeNumber = (text: string, most: number): number | undefined => {
-  if (!digits.test(text)) return undefined
-  const value = Number.parseInt(text, 10)
+  const { length } = text
+  if (length === 0 || length > 5 || (length > 1 && text.charCodeAt(0) === 48)) return undefined
+  let value = 0
+  for (let i = 0; i < length; i++) {
+    const digit = text.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return undefined
+    value = 10 * value + digit
+  }
   return value <= most ? value : undefined
 }

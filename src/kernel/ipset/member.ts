@@ -17,8 +17,8 @@ export const ipPortIp = (ip: IP, protocol: Protocol, port: Port, other: IP): Mem
   `${ipPort(ip, protocol, port)},${other}` as Member
 
 /**
- * The network is printed without its length when it is a single address. The kernel has no networks of length 0 in
- * such sets: `add` refuses them as `invalid`, and two of length 1 are the same.
+ * The network is printed without its length when it is a single address. The kernel takes no network of length 0
+ * (IPSET_ERR_INVALID_CIDR); the two halves of length 1 say the same.
  */
 export const ipPortNet = (ip: IP, protocol: Protocol, port: Port, net: Cidr): Member =>
   `${ipPort(ip, protocol, port)},${net.replace(/^(.*\..*)\/32$|^(.*:.*)\/128$/, '$1$2')}` as Member
