@@ -1,56 +1,74 @@
 import assert from 'node:assert/strict'
+import type { Backend } from '../../src/backends/backend.ts'
 import { layoutMarker } from '../../src/backends/nftables/structure.ts'
 import type { ModelChange } from '../../src/model/change.ts'
+import type { ServiceState } from '../../src/model/desired.ts'
+import type { HostState } from '../../src/model/host.ts'
 import type { IP } from '../../src/model/ip.ts'
 import type { FamilySync } from '../../src/sync/family.ts'
 import { chainMessages, leastElements, messagesIn, type Wanted, wantedOf, wireElements } from './sync-expected.ts'
 import type { TestClient } from './sync-faults.ts'
-import { finalObjects, Rig } from './sync-rig.ts'
-import type { Life, Step } from './sync-world.ts'
+import { type BackendRig, finalObjects, Rig } from './sync-rig.ts'
+import type { Fault, Life, Step } from './sync-world.ts'
 
 /** What happened in many lives, to show that they were worth living. */
 export class Tally {
   partial = 0
   full = 0
   failed = 0
-  /** Elements that partial syncs wrote, and how many were there at the time. */
+  /** What partial syncs wrote (elements; lines and members), and how much was there at the time. */
   written = 0
   present = 0
 }
 
-/** One node under test: lives through steps, checks every sync on the way. */
-export class NodeUnderTest {
-  readonly rig: Rig
-  readonly #client: TestClient
+/** One node under test: lives through steps, checks every sync on the way. `W`: all that the kernel has to hold. */
+export abstract class LivingNode<B extends Backend, W> {
+  readonly rig: BackendRig<B>
+  protected readonly tally: Tally
   readonly #life: Life
-  readonly #tally: Tally
   readonly #history: ModelChange[] = []
   #addresses: readonly IP[] = []
   /** By family: what the last successful sync left in the kernel. */
-  readonly #written = new Map<FamilySync, Wanted>()
+  readonly #written = new Map<FamilySync, W>()
 
-  constructor(life: Life, client: TestClient, tally: Tally) {
+  constructor(life: Life, rig: BackendRig<B>, tally: Tally) {
     this.#life = life
-    this.#client = client
-    this.#tally = tally
-    this.rig = new Rig({ client, settings: life.settings })
+    this.rig = rig
+    this.tally = tally
   }
+
+  /** What comes next is a new sync, in which these faults happen. */
+  protected abstract begin(faults: readonly Fault[]): void
+  /** Faults that have happened, ever. */
+  protected abstract injected(): number
+  /** Looks at the kernel since {@link begin}. */
+  protected abstract looks(): number
+  /** Worked out from all states at once. */
+  protected abstract wanted(host: HostState, states: readonly ServiceState[], backend: B): W
+  protected abstract plans(backend: B): number
+  /** The last plan of the backend was exactly the difference, whatever the size of the cluster. */
+  protected abstract checkPartial(before: W, after: W, backend: B): void
 
   async live(): Promise<void> {
     for (const step of this.#life.steps) await this.#step(step)
     // As long as something is refused, it is tried again.
-    this.#client.begin()
-    for (let tries = 0; (await this.#sync([])) !== undefined; tries++) assert.ok(tries < 5, 'settles')
+    this.begin([])
+    await this.#settle()
+    for (const family of this.rig.families) if (family.leftOut().size > 0) family.distrust('leftOut')
+    await this.#settle()
     await this.rig.tidy()
   }
 
   /** Another process that starts with the final objects and does one full sync. */
-  async freshStart(client: TestClient): Promise<Rig> {
-    const fresh = new Rig({ client, settings: this.#life.settings })
+  async succeed<R extends BackendRig<Backend>>(fresh: R): Promise<R> {
     fresh.apply(...finalObjects(this.#history))
     fresh.setAddresses(this.#addresses)
     await fresh.mustSync()
     return fresh
+  }
+
+  async #settle(): Promise<void> {
+    for (let tries = 0; (await this.#sync([])) !== undefined; tries++) assert.ok(tries < 5, 'settles')
   }
 
   async #step(step: Step): Promise<void> {
@@ -67,21 +85,21 @@ export class NodeUnderTest {
         await this.#sync(step.faults)
         return
       case 'tidy':
-        this.#client.begin()
+        this.begin([])
         await this.rig.tidy()
     }
   }
 
-  async #sync(faults: Parameters<TestClient['begin']>[0]): Promise<unknown> {
-    const { rig } = this
+  async #sync(faults: readonly Fault[]): Promise<unknown> {
+    const { rig, tally } = this
     const toldBefore = rig.told.length
-    this.#client.begin(faults)
-    const planned = rig.backends.map(({ plans }) => plans.length)
-    const injected = this.#client.injected
+    this.begin(faults)
+    const planned = rig.backends.map((backend) => this.plans(backend))
+    const injected = this.injected()
     const error = await rig.sync()
     if (error !== undefined) {
-      this.#tally.failed++
-      if (this.#client.injected === injected) throw error
+      tally.failed++
+      if (this.injected() === injected) throw error
     }
     const told = rig.told.slice(toldBefore)
     rig.families.forEach((family, i) => {
@@ -90,25 +108,69 @@ export class NodeUnderTest {
       )
       if (applied?.name !== 'applied') return
       const { kind } = applied.event
-      this.#tally[kind]++
-      const after = wantedOf(rig.desired.host(family.family), [...family.applied().values()].flat())
+      tally[kind]++
+      const backend = rig.backends[i]
+      assert.ok(backend !== undefined)
+      const after = this.wanted(rig.desired.host(family.family), [...family.applied().values()].flat(), backend)
       const before = this.#written.get(family)
       this.#written.set(family, after)
       if (kind === 'full' || before === undefined) return
-      const plan = rig.backends[i]?.plans.at(-1)
-      assert.ok(plan !== undefined && (rig.backends[i]?.plans.length ?? 0) === (planned[i] ?? 0) + 1, 'one plan a sync')
-      this.#checkPartial(before, after, plan.batch.messages === 0 ? undefined : plan.batch.finish())
+      assert.equal(this.plans(backend), (planned[i] ?? 0) + 1, 'one plan a sync')
+      this.checkPartial(before, after, backend)
     })
     if (
       told.every(({ name, event }) => name !== 'applied' || ('kind' in event && event.kind === 'partial')) &&
       error === undefined
     )
-      assert.equal(this.#client.dumps, 0, 'a partial sync reads nothing back')
+      assert.equal(this.looks(), 0, 'a partial sync reads nothing back')
     return error
   }
+}
 
-  /** Exactly the difference was written, whatever the size of the cluster. */
-  #checkPartial(before: Wanted, after: Wanted, bytes: Uint8Array | undefined): void {
+type RecordingBackend = Rig['backends'][number]
+
+/** With nftables. */
+export class NodeUnderTest extends LivingNode<RecordingBackend, Wanted> {
+  readonly #client: TestClient
+  readonly #life: Life
+
+  constructor(life: Life, client: TestClient, tally: Tally) {
+    super(life, new Rig({ client, settings: life.settings }), tally)
+    this.#client = client
+    this.#life = life
+  }
+
+  freshStart(client: TestClient): Promise<Rig> {
+    return this.succeed(new Rig({ client, settings: this.#life.settings }))
+  }
+
+  protected begin(faults: readonly Fault[]): void {
+    this.#client.begin(faults)
+  }
+
+  protected injected(): number {
+    return this.#client.injected
+  }
+
+  protected looks(): number {
+    return this.#client.dumps
+  }
+
+  protected wanted(host: HostState, states: readonly ServiceState[]): Wanted {
+    return wantedOf(host, states)
+  }
+
+  protected plans({ plans }: RecordingBackend): number {
+    return plans.length
+  }
+
+  protected checkPartial(before: Wanted, after: Wanted, { plans }: RecordingBackend): void {
+    const batch = plans.at(-1)?.batch
+    assert.ok(batch !== undefined)
+    this.#check(before, after, batch.messages === 0 ? undefined : batch.finish())
+  }
+
+  #check(before: Wanted, after: Wanted, bytes: Uint8Array | undefined): void {
     const all = bytes === undefined ? [] : wireElements([bytes])
     // Ends of intervals are written anew or not at all.
     const wire = all.filter((each) => !isEnd(each))
@@ -140,8 +202,8 @@ export class NodeUnderTest {
       messages <= chainMessages(before, after, structure) + sets + long,
       `${messages} messages for ${wire.length} elements`,
     )
-    this.#tally.written += wire.length
-    this.#tally.present += after.elements.size
+    this.tally.written += wire.length
+    this.tally.present += after.elements.size
   }
 }
 

@@ -1,10 +1,11 @@
-import { NftablesBackend, nftCapabilities } from '../../src/backends/nftables/backend.ts'
+import type { Backend } from '../../src/backends/backend.ts'
+import { NftablesBackend } from '../../src/backends/nftables/backend.ts'
 import type { NftPlan } from '../../src/backends/nftables/plan.ts'
 import type { HostSettings } from '../../src/desired/host-state.ts'
 import type { NftClient } from '../../src/kernel/nft/client.ts'
 import { WriteGuard } from '../../src/kernel/nft/write-guard.ts'
 import type { ModelChange } from '../../src/model/change.ts'
-import { type Family, families, type IP } from '../../src/model/ip.ts'
+import type { Family, IP } from '../../src/model/ip.ts'
 import { type Clock, systemClock } from '../../src/sync/clock.ts'
 import { noopObserver, type SyncEvents, type SyncObserver } from '../../src/sync/events.ts'
 import { FamilySync } from '../../src/sync/family.ts'
@@ -39,44 +40,36 @@ export type Told = {
   readonly [Name in keyof SyncEvents]: { readonly name: Name; readonly event: SyncEvents[Name] }
 }[keyof SyncEvents]
 
-export interface RigOptions {
-  readonly client: NftClient
+export interface LoopOptions {
   readonly settings?: HostSettings
-  readonly guard?: WriteGuard
   readonly clock?: Clock
   readonly syncPeriodMs?: number
   readonly minSyncPeriodMs?: number
-  readonly served?: readonly Family[]
 }
 
-/** Tracker, loop and both families' backends, wired up as the program does it. */
-export class Rig {
+/** Tracker, loop and the backends of some families, wired up as the program does it. */
+export class BackendRig<B extends Backend> {
   readonly tracker = new Tracker({ startedAt: 0 })
   readonly desired: TrackedDesired
-  readonly backends: readonly RecordingBackend[]
+  readonly backends: readonly B[]
   readonly families: readonly FamilySync[]
   readonly loop: SyncLoop
   readonly told: Told[] = []
   #addresses: readonly IP[] = []
 
-  constructor({
-    client,
-    settings = plainSettings,
-    guard = new WriteGuard(client),
-    clock = systemClock,
-    syncPeriodMs = 30_000,
-    minSyncPeriodMs = 0,
-    served = families,
-  }: RigOptions) {
+  constructor(
+    backends: readonly [B, ...B[]],
+    { settings = plainSettings, clock = systemClock, syncPeriodMs = 30_000, minSyncPeriodMs = 0 }: LoopOptions,
+  ) {
     this.desired = new TrackedDesired({
       tracker: this.tracker,
       settings,
       nodeName: 'here',
-      supportedSchedulers: nftCapabilities.schedulers,
+      supportedSchedulers: backends[0].capabilities.schedulers,
       interfaceAddresses: () => this.#addresses,
     })
-    this.backends = served.map((family) => new RecordingBackend(family, client, guard))
-    this.families = this.backends.map((backend) => new FamilySync(backend, this.desired, clock))
+    this.backends = backends
+    this.families = backends.map((backend) => new FamilySync(backend, this.desired, clock))
     this.loop = new SyncLoop({
       tracker: this.tracker,
       families: this.families,
@@ -125,6 +118,21 @@ export class Rig {
       (event: unknown) => this.told.push({ name, event } as Told),
     ])
     return Object.fromEntries(entries) as SyncObserver
+  }
+}
+
+export interface RigOptions extends LoopOptions {
+  readonly client: NftClient
+  readonly guard?: WriteGuard
+  readonly served?: readonly [Family, ...Family[]]
+}
+
+/** With nftables. */
+export class Rig extends BackendRig<RecordingBackend> {
+  constructor({ client, guard = new WriteGuard(client), served = ['IPv4', 'IPv6'], ...loop }: RigOptions) {
+    const [first, ...rest] = served
+    const backend = (family: Family): RecordingBackend => new RecordingBackend(family, client, guard)
+    super([backend(first), ...rest.map(backend)], loop)
   }
 }
 
