@@ -12,6 +12,7 @@ import { systemClock } from '../sync/clock.ts'
 import { cleanup } from './cleanup.ts'
 import { configChanged } from './config-watch.ts'
 import { describe, FatalError } from './fatal.ts'
+import { initOnly } from './init-only.ts'
 import { TextOutput } from './output.ts'
 import { render } from './render.ts'
 import { run } from './run.ts'
@@ -68,7 +69,7 @@ const act = async (action: Exclude<Action, 'run'>, config: Config, signal: Abort
     case 'render':
       return render(config, { out: say, warn: complain }, signal)
     case 'init-only':
-      return complain('nothing to do for --init-only: mode nftables sets nothing that needs more privilege')
+      return initOnly(config, complain, signal)
     default:
       assertNever(action, 'action')
   }

@@ -1,14 +1,14 @@
 import type { Logger } from 'pino'
-import { removeLeftovers } from '../backends/takeover/takeover.ts'
 import type { Config } from '../config/config.ts'
+import { ProcSysctl } from '../kernel/sysctl/proc-sysctl.ts'
 import { systemClock } from '../sync/clock.ts'
 import { composeProxy, type NodeProxy } from './compose.ts'
+import { applyConntrack } from './conntrack.ts'
 import { describe, FatalError } from './fatal.ts'
-import { openNftables } from './kernel.ts'
 import { createObservation } from './observers.ts'
+import { type Kernel, openKernel } from './open-kernel.ts'
 import { type Signals, serveNode } from './serve-node.ts'
 import { nodeNameOf } from './settings.ts'
-import { describeTakeover } from './takeover-report.ts'
 import { version } from './version.ts'
 
 /** How long a sync that is under way may take when the process is told to end. */
@@ -41,33 +41,37 @@ const start = async (config: Config, logger: Logger, signals: Signals): Promise<
   logger.info({ version, mode: config.mode, node: nodeNameOf(config) }, 'weir starts')
   const observation = createObservation(config, systemClock, logger)
   let proxy: NodeProxy | undefined
-  const nftables = await openNftables((family, reason) => proxy?.distrust(family, reason), logger, signals.work)
+  await applyConntrack(config, new ProcSysctl(), signals.work)
+  const kernel = await openKernel(config, (family, reason) => proxy?.distrust(family, reason), logger, signals.work)
   let takeover: Promise<void> = Promise.resolve()
   try {
     proxy = composeProxy({
       config,
-      backends: nftables.backends,
+      backends: kernel.backends,
       observer: observation.observer,
       clock: systemClock,
       firstWritten: () => {
-        takeover = takeOver(logger, signals.work)
+        takeover = takeOver(kernel, logger, signals.work)
       },
     })
-    const served = nftables.backends.map(({ family }) => family)
+    if (kernel.packets !== undefined) observation.metrics.countPackets(kernel.packets)
+    const served = kernel.backends.map(({ family }) => family)
     await serveNode({ config, logger, observation, proxy, served }, signals)
     await takeover
   } finally {
-    nftables.close()
+    kernel.close()
   }
 }
 
-/** Only after our own rules are in place, so that a swap leaves no gap. What cannot be removed does no harm. */
-const takeOver = async (logger: Logger, signal: AbortSignal): Promise<void> => {
+/** What cannot be removed does no harm. */
+const takeOver = async (kernel: Kernel, logger: Logger, signal: AbortSignal): Promise<void> => {
+  const failed = (error: unknown): void =>
+    logger.warn({ err: describe(error) }, 'Could not remove what another mode left')
   try {
-    const report = await removeLeftovers(signal)
-    for (const line of describeTakeover(report)) logger.info(line)
-    for (const error of report.errors) logger.warn({ err: describe(error) }, 'Could not remove what kube-proxy left')
+    const { lines, errors } = await kernel.takeOver(signal)
+    for (const line of lines) logger.info(line)
+    for (const error of errors) failed(error)
   } catch (error) {
-    if (!signal.aborted) logger.warn({ err: describe(error) }, 'Could not remove what kube-proxy left')
+    if (!signal.aborted) failed(error)
   }
 }
