@@ -1,4 +1,5 @@
 import type { Family } from '../../model/ip.ts'
+import type { Variant } from './iptables.ts'
 
 /**
  * Tells whether somebody else wrote to the tables of one variant, without listing them. Both families share one.
@@ -12,4 +13,13 @@ export interface RulesetWatch {
   /** Nobody else can have written since the tables were last listed, as far as the kernel shows it. */
   untouched(family: Family, signal: AbortSignal): boolean
   close(): void
+}
+
+export interface RulesetWatchOptions {
+  readonly variant: Variant
+  readonly families: readonly Family[]
+  /** Somebody else has written to a family's tables. May come more than once for one write. Must not throw. */
+  readonly onForeignWrite: (family: Family) => void
+  /** How often to look. Default 50. */
+  readonly intervalMs?: number
 }
