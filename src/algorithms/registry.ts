@@ -92,7 +92,8 @@ class BoundScheduler implements Scheduler {
   }
 
   remove(server: Server): void {
-    this.#discipline.removed?.(this.#list.unlink(server))
+    const index = this.#list.unlink(server)
+    this.#discipline.removed?.(index)
   }
 
   tick(): void {
