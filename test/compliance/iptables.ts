@@ -1,0 +1,112 @@
+import { execFileSync } from 'node:child_process'
+import { IptablesBackend } from '../../src/backends/iptables/backend.ts'
+import { coverLoopback } from '../../src/backends/iptables/prepare.ts'
+import type { IptablesSettings } from '../../src/backends/iptables/settings.ts'
+import type { Ipset } from '../../src/kernel/ipset/ipset.ts'
+import { NetlinkIpset } from '../../src/kernel/ipset/netlink-ipset.ts'
+import type { Variant } from '../../src/kernel/iptables/iptables.ts'
+import { IptablesClient } from '../../src/kernel/iptables/iptables-client.ts'
+import type { RulesetWatch } from '../../src/kernel/iptables/ruleset-watch.ts'
+import { ProcSysctl } from '../../src/kernel/sysctl/proc-sysctl.ts'
+import { ensureInteger } from '../../src/kernel/sysctl/sysctl.ts'
+import { type Family, families } from '../../src/model/ip.ts'
+import type { Settings, Traits } from '../flows/flow.ts'
+import type { Manifest } from '../flows/objects.ts'
+import type { BackendUnderTest } from './backend-under-test.ts'
+import { InProcessProxy } from './in-process.ts'
+import { type IptablesLayout, iptablesTraits, layoutName } from './iptables-traits.ts'
+
+const { signal } = new AbortController()
+
+export interface IptablesOptions extends IptablesLayout {
+  readonly variant: Variant
+}
+
+interface Running {
+  readonly ipset: NetlinkIpset
+  readonly watch: RulesetWatch
+  readonly proxy: InProcessProxy
+}
+
+/** iptables of one variant in the network namespace of the caller. */
+export class IptablesUnderTest implements BackendUnderTest {
+  readonly name: string
+  readonly traits: Traits = iptablesTraits
+  readonly #options: IptablesOptions
+  #running: Running | undefined
+
+  constructor(options: IptablesOptions) {
+    this.#options = options
+    this.name = `iptables-${options.variant} ${layoutName(options)}`
+  }
+
+  async start(objects: readonly Manifest[], settings: Settings): Promise<void> {
+    await this.stop()
+    const own: Settings = { ...settings, loopbackNodePorts: this.traits.localhostNodePorts }
+    if (coverLoopback(own.nodePortAddresses))
+      await ensureInteger(new ProcSysctl(), 'net/ipv4/conf/all/route_localnet', 1, signal)
+    const ipset = new NetlinkIpset()
+    const watch = openWatch()
+    const proxy = new InProcessProxy(
+      families.map((family) => this.#backend(family, ipset, watch)),
+      own,
+    )
+    this.#running = { ipset, watch, proxy }
+    await proxy.start(objects)
+  }
+
+  async update(objects: readonly Manifest[]): Promise<void> {
+    await this.#need().proxy.update(objects)
+  }
+
+  /** As `systemctl restart firewalld` does it; sets lose their members. */
+  async loseRules(family: Family): Promise<void> {
+    const program = `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${this.#options.variant}`
+    for (const table of ['mangle', 'filter', 'nat']) {
+      for (const command of ['-F', '-X']) execFileSync(program, ['-w', '5', '-t', table, command])
+    }
+    if (this.#options.ipset) execFileSync('ipset', ['flush'])
+    await this.#need().proxy.distrust(family)
+  }
+
+  async stop(): Promise<void> {
+    const running = this.#running
+    this.#running = undefined
+    await running?.proxy.stop()
+    running?.watch.close()
+    running?.ipset.close()
+  }
+
+  async cleanup(): Promise<void> {
+    const ipset = new NetlinkIpset()
+    const watch = openWatch()
+    for (const family of families) await this.#backend(family, ipset, watch).cleanup(signal)
+    watch.close()
+    ipset.close()
+  }
+
+  #backend(family: Family, ipset: Ipset, watch: RulesetWatch): IptablesBackend {
+    const { variant, ...layout } = this.#options
+    const settings: IptablesSettings = {
+      family,
+      localhostNodePorts: this.traits.localhostNodePorts && family === 'IPv4',
+      dropInvalid: true,
+      randomFully: true,
+      nfacct: false,
+      ...layout,
+    }
+    return new IptablesBackend({ family, settings, iptables: new IptablesClient(variant, family), ipset, watch })
+  }
+
+  #need(): Running {
+    if (this.#running === undefined) throw new TypeError('not started')
+    return this.#running
+  }
+}
+
+const openWatch = (): RulesetWatch => ({
+  write: (_family, _bytes, write) => write(),
+  compared: () => {},
+  untouched: () => true,
+  close: () => {},
+})
