@@ -1,18 +1,22 @@
 import type { Logger } from 'pino'
 import { IptablesBackend } from '../backends/iptables/backend.ts'
 import { invalidDropped, localhostAccepted, type NodeFacts } from '../backends/iptables/prepare.ts'
-import { removeLeftovers } from '../backends/takeover/takeover.ts'
+import { nodeKernel, removeLeftovers, type TakeoverKernel } from '../backends/takeover/takeover.ts'
 import type { Config } from '../config/config.ts'
 import { openIpset } from '../kernel/ipset/netlink-ipset.ts'
+import type { Variant } from '../kernel/iptables/iptables.ts'
 import { IptablesClient } from '../kernel/iptables/iptables-client.ts'
+import { openRulesetWatch } from '../kernel/iptables/open-ruleset-watch.ts'
 import type { IptablesTool } from '../kernel/iptables/probe.ts'
+import type { RulesetWatchOptions } from '../kernel/iptables/ruleset-watch.ts'
+import type { Family } from '../model/ip.ts'
 import type { RulePackets } from '../observe/metrics/iptables-metrics.ts'
 import { type IptablesFacts, iptablesSettings } from './iptables-settings.ts'
-import { type ChosenTools, chooseTools } from './iptables-tools.ts'
+import { chooseTools, iptablesUnusable } from './iptables-tools.ts'
 import { setsObstacle } from './kernel-sets.ts'
 import type { Handover, Kernel, OnDrift } from './open-kernel.ts'
 import { removeOwnTables } from './own-tables.ts'
-import { openNfacct, openRulesetWatch } from './pending.ts'
+import { openNfacct } from './pending.ts'
 import { prepareIptables } from './prepare-iptables.ts'
 import { describeOwnTables, describeTakeover } from './takeover-report.ts'
 
@@ -28,12 +32,12 @@ export const openIptables = async (
   logger: Logger,
   signal: AbortSignal,
 ): Promise<Kernel> => {
-  const chosen = await chooseTools(config.iptables.variant, logger, signal)
-  const { variant, tools } = chosen
+  const { variant, tools } = await chooseTools(config.iptables.variant, logger, signal)
   logger.info({ variant, families: [...tools.keys()] }, 'Using iptables')
   const nfacct = openNfacct()
   const ipset = openIpset()
-  const watch = openRulesetWatch({ variant, report: (family) => onDrift(family, 'elementsChanged') })
+  const onForeignWrite = (family: Family): void => onDrift(family, 'elementsChanged')
+  const watch = openWatch({ variant, families: [...tools.keys()], onForeignWrite })
   const close = (): void => {
     watch.close()
     ipset.close()
@@ -44,15 +48,17 @@ export const openIptables = async (
     if (facts.routeLocalnet) logger.info('route_localnet is on, so that NodePorts answer on 127.0.0.1')
     const noSets = config.iptables.ipset ? await setsObstacle(ipset, signal) : undefined
     if (noSets !== undefined) logger.warn(`no ipsets can be had, using kube-proxy's rules instead: ${noSets}`)
-    const backends = [...tools.values()].map((tool) => {
-      const settings = iptablesSettings(config, tool.family, factsOf(tool, facts, noSets === undefined))
-      const parts = { family: tool.family, settings, iptables: clientOf(tool), watch }
-      return new IptablesBackend({ ...parts, ipset: noSets === undefined ? ipset : undefined })
+    const served = [...tools.values()].map((tool) => ({ tool, iptables: clientOf(tool, watch) }))
+    const backends = served.map(({ tool, iptables }) => {
+      const { family } = tool
+      const settings = iptablesSettings(config, family, factsOf(tool, facts, noSets === undefined))
+      return new IptablesBackend({ family, settings, iptables, watch, ipset: noSets === undefined ? ipset : undefined })
     })
+    const clients = served.map(({ iptables }) => iptables)
     return {
       backends,
       packets: facts.nfacct ? () => readPackets(nfacct, signal) : undefined,
-      takeOver: (during) => takeOver(chosen, during),
+      takeOver: (during) => takeOver(variant, clients, during),
       close,
     }
   } catch (error) {
@@ -68,8 +74,18 @@ const factsOf = ({ features }: IptablesTool, facts: NodeFacts, ipset: boolean): 
   ipset,
 })
 
-const clientOf = ({ variant, family, program, version }: IptablesTool): IptablesClient =>
-  new IptablesClient(variant, family, { program, ...(version === undefined ? {} : { version }) })
+const openWatch = (options: RulesetWatchOptions): Watch => {
+  try {
+    return openRulesetWatch(options)
+  } catch (error) {
+    throw iptablesUnusable(error)
+  }
+}
+
+type Watch = ReturnType<typeof openRulesetWatch>
+
+const clientOf = ({ variant, family, program, version }: IptablesTool, witness: Watch): IptablesClient =>
+  new IptablesClient(variant, family, { program, witness, ...(version === undefined ? {} : { version }) })
 
 const readPackets = async (
   nfacct: ReturnType<typeof openNfacct>,
@@ -81,7 +97,11 @@ const readPackets = async (
   return { invalidDropped: dropped.packets, localhostAccepted: accepted.packets }
 }
 
-const takeOver = async ({ variant, tools }: ChosenTools, signal: AbortSignal): Promise<Handover> => {
+const takeOver = async (
+  variant: Variant,
+  clients: readonly IptablesClient[],
+  signal: AbortSignal,
+): Promise<Handover> => {
   const errors: Error[] = []
   const tables = await removeOwnTables(signal).catch((error: unknown) => {
     signal.throwIfAborted()
@@ -89,9 +109,19 @@ const takeOver = async ({ variant, tools }: ChosenTools, signal: AbortSignal): P
     errors.push(error)
     return []
   })
-  const report = await removeLeftovers(signal, { inUse: { variant, families: [...tools.keys()] } })
+  const families = clients.map(({ family }) => family)
+  const report = await removeLeftovers(signal, { kernel: withClients(clients), inUse: { variant, families } })
   return {
     lines: [...describeTakeover(report), ...describeOwnTables(tables)],
     errors: [...errors, ...report.errors],
   }
+}
+
+/** What clean-up writes to the tables that are watched is no foreign write. */
+const withClients = (clients: readonly IptablesClient[]): TakeoverKernel => {
+  const kernel = nodeKernel()
+  const iptables = kernel.iptables.map(
+    (other) => clients.find(({ variant, family }) => variant === other.variant && family === other.family) ?? other,
+  )
+  return { ...kernel, iptables }
 }
