@@ -10,7 +10,10 @@ interface SetDescription {
 /** Everything that the ipset layout keeps in sets, by what the set decides. */
 export const setRoles = {
   'CLUSTER-IP': { type: 'hash:ip,port', holds: 'cluster IPs whose traffic from outside the cluster is masqueraded' },
-  EXTERNAL: { type: 'hash:ip,port', holds: 'external addresses whose traffic is masqueraded: policy Cluster' },
+  EXTERNAL: {
+    type: 'hash:ip,port',
+    holds: 'external addresses whose traffic is masqueraded: policy Cluster, no source ranges',
+  },
   'LOOP-BACK': { type: 'hash:ip,port,ip', holds: 'endpoints that may reach themselves' },
   REJECT: { type: 'hash:ip,port', holds: 'cluster IPs without endpoints' },
   DROP: { type: 'hash:ip,port', holds: 'cluster IPs of policy Local without local endpoints' },
