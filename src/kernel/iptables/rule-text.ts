@@ -9,8 +9,9 @@ const plainWord = /^[A-Za-z0-9_\-.:,/+!=@%*~^[\]]+$/
 export const ruleText = (...args: readonly string[]): RuleText => args.map(quoteWord).join(' ') as RuleText
 
 const quoteWord = (word: string): string => {
+  if (plainWord.test(word)) return word
   if (word.includes('\n') || word.includes('\0')) throw new TypeError(`rule argument with a control character: ${word}`)
-  return plainWord.test(word) ? word : `"${word.replaceAll(/["\\]/g, '\\$&')}"`
+  return `"${word.replaceAll(/["\\]/g, '\\$&')}"`
 }
 
 /** Splits a rule into its arguments: the inverse of {@link ruleText}, for the quoting of iptables-save too. */
