@@ -226,6 +226,10 @@ class RuleParts {
       case '--to-destination':
         add(owner, option, ` --to-destination ${destinationText(reader.word())}`)
         return
+      case '--nfacct-name':
+        // Printed with two spaces: libxt_nfacct.c adds one before what xtables_save_string() begins with.
+        add(owner, option, ` --nfacct-name  ${quotedText(reader.word())}`)
+        return
       case '--name':
         add(owner, option, ` --name ${reader.word()}`)
         return
