@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { ProcSysctl } from '../kernel/sysctl/proc-sysctl.ts'
 import { applyConntrack } from './conntrack.ts'
-import { prepareIptables } from './prepare-iptables.ts'
+import { prepareIptables, tryNfacct } from './prepare-iptables.ts'
 
 /**
  * `--init-only`: what needs more privilege than NET_ADMIN, for an init container.
@@ -12,9 +12,14 @@ export const initOnly = async (config: Config, say: (line: string) => void, sign
   const done: string[] = []
   if (await applyConntrack(config, new ProcSysctl(), signal)) done.push('tcp_be_liberal is on')
   if (config.mode === 'iptables') {
-    const { routeLocalnet, nfacct } = await prepareIptables(config, true, signal)
-    if (routeLocalnet) done.push('route_localnet is on')
-    if (nfacct) done.push('nfacct objects are there')
+    const nfacct = tryNfacct()
+    try {
+      const facts = await prepareIptables(config, { servesIPv4: true, nfacct }, signal)
+      if (facts.routeLocalnet) done.push('route_localnet is on')
+      if (facts.nfacct) done.push('nfacct objects are there')
+    } finally {
+      nfacct?.close()
+    }
   }
   say(
     done.length === 0

@@ -9,6 +9,7 @@ import { IptablesClient } from '../kernel/iptables/iptables-client.ts'
 import { openRulesetWatch } from '../kernel/iptables/open-ruleset-watch.ts'
 import type { IptablesTool } from '../kernel/iptables/probe.ts'
 import type { RulesetWatchOptions } from '../kernel/iptables/ruleset-watch.ts'
+import type { Nfacct } from '../kernel/nfacct/nfacct.ts'
 import type { Family } from '../model/ip.ts'
 import type { RulePackets } from '../observe/metrics/iptables-metrics.ts'
 import { type IptablesFacts, iptablesSettings } from './iptables-settings.ts'
@@ -16,8 +17,7 @@ import { chooseTools, iptablesUnusable } from './iptables-tools.ts'
 import { setsObstacle } from './kernel-sets.ts'
 import type { Handover, Kernel, OnDrift } from './open-kernel.ts'
 import { removeOwnTables } from './own-tables.ts'
-import { openNfacct } from './pending.ts'
-import { prepareIptables } from './prepare-iptables.ts'
+import { prepareIptables, tryNfacct } from './prepare-iptables.ts'
 import { describeOwnTables, describeTakeover } from './takeover-report.ts'
 
 /**
@@ -34,17 +34,17 @@ export const openIptables = async (
 ): Promise<Kernel> => {
   const { variant, tools } = await chooseTools(config.iptables.variant, logger, signal)
   logger.info({ variant, families: [...tools.keys()] }, 'Using iptables')
-  const nfacct = openNfacct()
+  const nfacct = tryNfacct()
   const ipset = openIpset()
   const onForeignWrite = (family: Family): void => onDrift(family, 'elementsChanged')
   const watch = openWatch({ variant, families: [...tools.keys()], onForeignWrite })
   const close = (): void => {
     watch.close()
     ipset.close()
-    nfacct.close()
+    nfacct?.close()
   }
   try {
-    const facts = await prepareIptables(config, tools.has('IPv4'), signal)
+    const facts = await prepareIptables(config, { servesIPv4: tools.has('IPv4'), nfacct }, signal)
     if (facts.routeLocalnet) logger.info('route_localnet is on, so that NodePorts answer on 127.0.0.1')
     const noSets = config.iptables.ipset ? await setsObstacle(ipset, signal) : undefined
     if (noSets !== undefined) logger.warn(`no ipsets can be had, using kube-proxy's rules instead: ${noSets}`)
@@ -57,7 +57,7 @@ export const openIptables = async (
     const clients = served.map(({ iptables }) => iptables)
     return {
       backends,
-      packets: facts.nfacct ? () => readPackets(nfacct, signal) : undefined,
+      packets: facts.nfacct && nfacct !== undefined ? () => readPackets(nfacct, signal) : undefined,
       takeOver: (during) => takeOver(variant, clients, during),
       close,
     }
@@ -87,10 +87,7 @@ type Watch = ReturnType<typeof openRulesetWatch>
 const clientOf = ({ variant, family, program, version }: IptablesTool, witness: Watch): IptablesClient =>
   new IptablesClient(variant, family, { program, witness, ...(version === undefined ? {} : { version }) })
 
-const readPackets = async (
-  nfacct: ReturnType<typeof openNfacct>,
-  signal: AbortSignal,
-): Promise<RulePackets | undefined> => {
+const readPackets = async (nfacct: Nfacct, signal: AbortSignal): Promise<RulePackets | undefined> => {
   const dropped = await nfacct.read(invalidDropped, signal)
   const accepted = await nfacct.read(localhostAccepted, signal)
   if (dropped === undefined || accepted === undefined) return undefined

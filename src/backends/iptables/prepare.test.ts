@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { NodePortSelector } from '../../desired/node-port-addresses.ts'
+import { KernelError } from '../../kernel/netlink/error.ts'
 import { FakeNfacct } from '../../kernel/nfacct/fake-nfacct.ts'
 import { FakeSysctl } from '../../kernel/sysctl/fake-sysctl.ts'
 import { SysctlError } from '../../kernel/sysctl/sysctl-error.ts'
 import { parseCidr } from '../../model/cidr.ts'
-import { coverLoopback, prepareNode } from './prepare.ts'
+import { coverLoopback, invalidDropped, prepareNode } from './prepare.ts'
 
 const { signal } = new AbortController()
 const localnet = 'net/ipv4/conf/all/route_localnet'
@@ -66,6 +67,26 @@ describe('route_localnet', () => {
     const sysctl = node()
     sysctl.write = () => Promise.reject(new SysctlError('denied', `write ${localnet} = 1`, 'EROFS'))
     await expect(prepare(sysctl)).rejects.toMatchObject({ code: 'denied' })
+  })
+})
+
+describe('nfacct objects', () => {
+  it('are made where the kernel has them, and keep what they have counted', async () => {
+    const nfacct = new FakeNfacct()
+    expect(await prepare(node(), { nfacct })).toMatchObject({ nfacct: true })
+    nfacct.count(invalidDropped, 3n, 180n)
+    expect(await prepare(node(), { nfacct })).toMatchObject({ nfacct: true })
+    expect(await nfacct.read('ct_state_invalid_dropped_pkts', signal)).toEqual({ packets: 3n, bytes: 180n })
+    expect(await nfacct.read('localhost_nps_accepted_pkts', signal)).toEqual({ packets: 0n, bytes: 0n })
+  })
+
+  it('are done without where it has none, or refuses', async () => {
+    const refusing = new FakeNfacct()
+    refusing.ensure = () => Promise.reject(new KernelError({ code: 'permission', op: 'create nfacct x' }))
+    for (const nfacct of [new FakeNfacct(false), refusing])
+      expect(await prepare(node(), { nfacct })).toMatchObject({ nfacct: false })
+    const parts = { localhostNodePorts: false, nodePortAddresses: cidrs(), sysctl: node(), nfacct: undefined }
+    expect(await prepareNode(parts, signal)).toMatchObject({ nfacct: false })
   })
 })
 

@@ -10,7 +10,8 @@ export interface PrepareOptions {
   readonly localhostNodePorts: boolean
   readonly nodePortAddresses: NodePortSelector
   readonly sysctl: Sysctl
-  readonly nfacct: Nfacct
+  /** Undefined where there is none to be had. */
+  readonly nfacct: Nfacct | undefined
 }
 
 /** What the rules depend on besides the configuration, see IptablesSettings. */
@@ -69,9 +70,9 @@ const isLiberal = async (sysctl: Sysctl, signal: AbortSignal): Promise<boolean> 
 }
 
 /** Counting is a convenience: without it the rules are the same, only uncounted. */
-const countPackets = async (nfacct: Nfacct, signal: AbortSignal): Promise<boolean> => {
+const countPackets = async (nfacct: Nfacct | undefined, signal: AbortSignal): Promise<boolean> => {
   try {
-    if (!(await nfacct.supported(signal))) return false
+    if (nfacct === undefined || !(await nfacct.supported(signal))) return false
     for (const name of [invalidDropped, localhostAccepted]) await nfacct.ensure(name, signal)
     return true
   } catch {
