@@ -1,5 +1,8 @@
 import type { Ipset } from '../../kernel/ipset/ipset.ts'
+import { IpsetError } from '../../kernel/ipset/ipset-error.ts'
 import type { Iptables } from '../../kernel/iptables/iptables.ts'
+import { IptablesError } from '../../kernel/iptables/iptables-error.ts'
+import type { TableChange } from '../../kernel/iptables/restore-builder.ts'
 import type { RulesetWatch } from '../../kernel/iptables/ruleset-watch.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
@@ -14,6 +17,7 @@ import { planFull } from './plan-full.ts'
 import { removeRules } from './remove.ts'
 import { SetStore } from './set-store.ts'
 import type { IptablesSettings } from './settings.ts'
+import { takingBack } from './take-back.ts'
 import { renderIptables } from './text.ts'
 
 export const iptablesCapabilities: Capabilities = {
@@ -74,16 +78,39 @@ export class IptablesBackend implements Backend<IptablesPlan> {
     return planDelta(change.host, change.services, this.#belief, settings)
   }
 
-  async apply({ tables, sets, outcome }: IptablesPlan, signal: AbortSignal): Promise<void> {
-    await this.#sets?.prepare(sets, signal)
-    if (tables.length > 0) {
-      const { iptables, watch } = this.#parts
-      const bytes = tables.reduce((sum, { statements }) => sum + statements.length, 0) * 128
-      await watch.write(this.family, bytes, () => iptables.restore(tables, signal), signal)
+  async apply(plan: IptablesPlan, signal: AbortSignal): Promise<void> {
+    const { tables, sets, outcome } = plan
+    try {
+      await this.#sets?.prepare(sets, signal)
+      await this.#restore(tables, signal)
+    } catch (error) {
+      // What is compared before it is written needs no undoing: the next look shows what is there.
+      if (outcome.kind === 'absorb') await this.#takeBack(plan, error, signal)
+      throw error
     }
     await this.#sets?.finish(sets, signal)
     if (outcome.kind === 'replace') this.#belief = outcome.belief
     else if (this.#belief !== undefined) this.#belief = absorb(this.#belief, outcome.delta)
+  }
+
+  async #restore(tables: readonly TableChange[], signal: AbortSignal): Promise<void> {
+    if (tables.length === 0) return
+    const { iptables, watch } = this.#parts
+    const bytes = tables.reduce((sum, { statements }) => sum + statements.length, 0) * 128
+    await watch.write(this.family, bytes, () => iptables.restore(tables, signal), signal)
+  }
+
+  /** After a refusal nothing of the plan is there. Other failures do not tell how far it got: a look has to. */
+  async #takeBack({ tables, sets }: IptablesPlan, error: unknown, signal: AbortSignal): Promise<void> {
+    if (error instanceof IptablesError && error.code === 'rejected') {
+      const undoing = takingBack(tables, error)
+      if (undoing === undefined) {
+        const reason = 'refused in part, which cannot be taken back without a look'
+        throw new IptablesError('io', error.op, reason, { cause: error })
+      }
+      await this.#restore(undoing, signal)
+    } else if (!(error instanceof IpsetError)) return
+    await this.#sets?.takeBack(sets, signal)
   }
 
   counts(): ReadonlyMap<string, number> {

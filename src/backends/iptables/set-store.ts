@@ -24,6 +24,8 @@ export class SetStore {
   readonly #sets = new Map<SetRole, SetState>()
   /** Sets that rules still held when they were to go. */
   readonly #lingering = new Set<string>()
+  /** Entries before the last {@link prepare}, of the sets that it adds to. */
+  #before: ReadonlyMap<SetRole, number> = new Map()
 
   constructor(ipset: Ipset, family: Family) {
     this.#ipset = ipset
@@ -44,7 +46,17 @@ export class SetStore {
   /** Before the rules that need them. */
   async prepare({ create, add }: SetChanges, signal: AbortSignal): Promise<void> {
     for (const role of create) await this.#create(role, add.get(role)?.length ?? 0, signal)
+    this.#before = new Map([...add.keys()].map((role) => [role, this.#sets.get(role)?.entries ?? 0]))
     for (const [role, members] of add) await this.#add(role, members, signal)
+  }
+
+  /** Instead of the rules that would have needed them. What was added was not there before. */
+  async takeBack({ add }: Pick<SetChanges, 'add'>, signal: AbortSignal): Promise<void> {
+    for (const [role, members] of add) {
+      await this.#ipset.remove(this.#ref(role), members, signal)
+      const state = this.#sets.get(role)
+      if (state !== undefined) state.entries = this.#before.get(role) ?? state.entries
+    }
   }
 
   /** After the rules that needed them. */
