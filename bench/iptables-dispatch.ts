@@ -31,7 +31,7 @@ const numbers = (flag: string, text: string): readonly number[] => {
   const list = text.split(',').map(Number)
   if (list.some((value) => !Number.isInteger(value) || value < 1 || value > 100_000))
     return fail(`${flag}: "${text}" are no whole numbers from 1 to 100000`)
-  return list
+  return [...new Set(list)]
 }
 
 const readOptions = () => {

@@ -66,7 +66,7 @@ const measureVariant = async (variant: Variant, bench: DispatchBench): Promise<v
       const samples = await connector.ask('connect', { routes, rounds: quick ? 12 : 48, perRound })
       show(report, variant, kind, loaded, samples)
     }
-    report.progress('all lines of a kind were measured in turn')
+    report.progress('all lines of a kind were measured in turn; none: the address of a pod')
   } finally {
     await connector.end()
   }
@@ -82,8 +82,8 @@ const load = async (variant: Variant, dispatch: Dispatch, size: number, bench: D
   const ms = await restore(scene.node, variant, text)
   if (size === Math.max(...bench.sizes)) {
     const name = `${nameOf(dispatch)}, ${countOf(size)}`
-    const note = dispatch.kind === 'flat' ? '' : `${extra.chains} chains and ${extra.rules} rules more than flat`
-    report.add(`${name}: all`, 'ms', [ms], { note })
+    const note = { note: `${extra.chains} chains and ${extra.rules} rules more than flat` }
+    report.add(`${name}: all`, 'ms', [ms], dispatch.kind === 'flat' ? {} : note)
     const come: number[] = []
     const go: number[] = []
     for (const service of more) {
