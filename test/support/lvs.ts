@@ -19,7 +19,9 @@ export const port = (value: number): Port => {
 
 /** Servers 10.1.0.1, 10.1.0.2, … port 80 with these weights. */
 export const serversOf = (weights: readonly number[]): Server[] =>
-  weights.map((weight, i) => createServer({ ip: ip(`10.1.${i >> 8}.${(i & 255) + 1}`), port: port(80), weight }))
+  weights.map((weight, i) =>
+    createServer({ ip: ip(`10.1.${Math.floor(i / 250)}.${(i % 250) + 1}`), port: port(80), weight }),
+  )
 
 /** From this client and its port to this address. */
 export const packetOf = (client = '192.0.2.1', clientPort = 40000, destination = '198.51.100.1'): Packet => ({
