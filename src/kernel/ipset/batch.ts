@@ -6,7 +6,7 @@ import { MessageReader, Reader, Writer } from '../netlink/wire.ts'
 import { IPSET_ATTR_ADT, IPSET_ATTR_LINENO, NFGENMSG_LEN, NLA_F_NET_BYTEORDER } from './constants.ts'
 import type { MemberValue } from './member-value.ts'
 import { writeMember } from './member-wire.ts'
-import { setBody } from './messages.ts'
+import { setBody } from './requests.ts'
 
 /** More than any member takes: two IPv6 addresses and all the rest. */
 const mostMemberBytes = 128

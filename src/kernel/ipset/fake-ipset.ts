@@ -1,10 +1,10 @@
 import type { Family } from '../../model/ip.ts'
+import { isOfShape } from './answers.ts'
 import { checkName, checkSpec, notMember } from './check.ts'
 import type { Ipset, SetHeader, SetRef, SetSpec } from './ipset.ts'
 import { IpsetError } from './ipset-error.ts'
 import type { Member } from './member.ts'
 import { parseMember } from './member-value.ts'
-import { isOfShape } from './messages.ts'
 
 interface FakeSet {
   readonly type: string

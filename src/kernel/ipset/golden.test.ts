@@ -41,17 +41,23 @@ const tree = (bytes: Uint8Array): readonly Tree[] => {
   return out.sort(([a], [b]) => a - b)
 }
 
+const IPSET_CMD_DESTROY = 0x603
+const IPSET_CMD_LIST = 0x607
 const IPSET_CMD_TYPE = 0x60d
-const NLM_F_ACK = 4
-const NLM_F_DUMP = 0x300
+const NLM_F_ACK = 0x4
+const NLM_F_EXCL = 0x200
 
-/** What two requests have in common that ask for the same. */
+/** What the tool sets and nothing looks at: an ACK behind a dump, and EXCL where there is nothing to create. */
+const idleFlags: ReadonlyMap<number, number> = new Map([
+  [IPSET_CMD_LIST, NLM_F_ACK],
+  [IPSET_CMD_DESTROY, NLM_F_EXCL],
+])
+
+/** What two requests have in common that ask for the same. The tool asks for types as IPv4 only. */
 const essence = (request: Uint8Array): string => {
   const view = new DataView(request.buffer, request.byteOffset, request.length)
   const type = view.getUint16(4, true)
-  const flags = view.getUint16(6, true)
-  // The tool wants an ACK behind dumps too, asks for types as IPv4 only, and sets NLM_F_EXCL where nothing looks at it.
-  const settled = type === 0x603 || (flags & NLM_F_DUMP) === NLM_F_DUMP ? flags & ~NLM_F_ACK & ~0x200 : flags
+  const settled = view.getUint16(6, true) & ~(idleFlags.get(type) ?? 0)
   const attributes = tree(request.subarray(20)).filter(([attribute]) => type !== IPSET_CMD_TYPE || attribute !== 5)
   return JSON.stringify([type, settled, request[16], attributes])
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Port } from '../../model/port.ts'
-import { NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR } from '../netlink/constants.ts'
+import { NLM_F_CAPPED, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
 import type { Transport } from '../netlink/transport.ts'
 import { MessageReader, Writer } from '../netlink/wire.ts'
@@ -14,6 +14,7 @@ const PROTOCOL = 0x601
 const CREATE = 0x602
 const SWAP = 0x606
 const LIST = 0x607
+const ADD = 0x609
 const HEADER = 0x60c
 const TYPE = 0x60d
 
@@ -61,7 +62,7 @@ class Scripted implements Transport {
     const answers = this.#answers[request.type]?.(attempt) ?? [-22]
     const messages = answers.map((answer) => {
       const writer = new Writer()
-      const flags = isDump ? NLM_F_MULTI : 0
+      const flags = typeof answer === 'number' ? NLM_F_CAPPED : isDump ? NLM_F_MULTI : 0
       const at = writer.message(typeof answer === 'number' ? NLMSG_ERROR : request.type, flags, request.sequence)
       if (typeof answer === 'number') {
         const error = writer.reserve(20)
@@ -81,6 +82,18 @@ class Scripted implements Transport {
       messages.push(writer.finish())
     }
     this.#waiting.push(...messages)
+  }
+
+  /** Answers `request` after all. */
+  late(errno: number, request: Uint8Array | undefined): void {
+    const asked = new MessageReader(request ?? new Uint8Array())
+    asked.next()
+    const writer = new Writer()
+    const at = writer.message(NLMSG_ERROR, NLM_F_CAPPED, asked.sequence)
+    const error = writer.reserve(20)
+    writer.view.setInt32(error, errno, true)
+    writer.endMessage(at)
+    this.#waiting.push(writer.finish())
   }
 
   receive(): Uint8Array | undefined {
@@ -271,6 +284,33 @@ describe('members', () => {
     const { kernel, ipset } = against({ [HEADER]: () => [header('bitmap:ip')] })
     await expect(ipset.add(set, [member], signal)).rejects.toMatchObject({ code: 'typeMismatch', op: 'add WEIR-NP' })
     expect(kernel.asked).toEqual([PROTOCOL, HEADER])
+  })
+
+  test('a set that goes between two messages is no fault of a member', async () => {
+    const { ipset } = against({ [HEADER]: () => [header('bitmap:port')], [ADD]: () => [-2] })
+    const error = await ipset.add(set, [member], signal).catch((error: unknown) => error)
+    expect(error).toMatchObject({ code: 'notFound', member: undefined, message: 'add WEIR-NP: no such set (ENOENT)' })
+  })
+
+  test('no answer is an error, and a late one is not taken for that of the next message', async () => {
+    const sockets: Scripted[] = []
+    const open = (): Transport => {
+      const answers: Answers = {
+        ...usual,
+        [HEADER]: () => [header('bitmap:port')],
+        [ADD]: (attempt) => (attempt === 0 ? [] : [0]),
+      }
+      const socket = new Scripted(answers)
+      sockets.push(socket)
+      return socket
+    }
+    const ipset = new NetlinkIpset({ open })
+    await expect(ipset.add(set, [member], signal)).rejects.toMatchObject({ code: 'io', op: 'add WEIR-NP' })
+    const writer = sockets.find(({ asked }) => asked.includes(ADD))
+    writer?.late(-2, writer.requests.at(-1))
+    await ipset.add(set, [member], signal)
+    expect(writer?.asked).toEqual([ADD, ADD])
+    expect(writer?.receive()).toBe(undefined)
   })
 
   test('no members, no message', async () => {
