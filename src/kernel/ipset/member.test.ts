@@ -210,3 +210,46 @@ describe('texts', () => {
     expect(of('10.0.0.1', '0.0.0.0/3')).toBe('10.0.0.1,tcp:80,0.0.0.0/3')
   })
 })
+
+describe('odd attributes', () => {
+  const shape: MemberShape = { type: 'hash:ip,port,net', family: 'IPv4' }
+  const inner = (type: number, ...bytes: readonly number[]) => ({ type, bytes: Uint8Array.from(bytes) })
+  const ip = (...addresses: readonly ReturnType<typeof inner>[]) => ({ type: 1, addresses })
+  const other = { type: 20, addresses: [inner(1, 10, 0, 0, 0)] }
+  const rest = [inner(4, 0, 80), inner(7, 6), inner(21, 8)]
+  const whole = [ip(inner(1, 10, 0, 0, 1)), other, ...rest]
+  const read = (attributes: typeof whole): Member | undefined => {
+    const writer = new Writer()
+    for (const attribute of attributes)
+      if ('bytes' in attribute) writer.value(attribute.type, attribute.bytes)
+      else {
+        const nest = writer.nest(attribute.type)
+        for (const { type, bytes } of attribute.addresses) writer.value(type, bytes)
+        writer.endNest(nest)
+      }
+    return decodeOrRefuse(shape, writer.finish())
+  }
+
+  test('in any order they make a member', () => {
+    expect(read(whole)).toBe('10.0.0.1,tcp:80,10.0.0.0/8')
+    expect(read(whole.toReversed())).toBe('10.0.0.1,tcp:80,10.0.0.0/8')
+    expect(read([...whole, inner(6, 0, 0, 0, 9)])).toBe('10.0.0.1,tcp:80,10.0.0.0/8')
+  })
+
+  test.each([
+    ['one missing', whole.slice(1)],
+    ['one twice', [...whole, inner(7, 17)]],
+    ['one of another kind of set', [...whole, inner(18, 1)]],
+    ['an address without bytes', [ip(), other, ...rest]],
+    ['two addresses for one', [ip(inner(1, 10, 0, 0, 1), inner(1, 10, 0, 0, 2)), other, ...rest]],
+    ['an address of the other family', [ip(inner(2, ...new Uint8Array(16))), other, ...rest]],
+    ['a short address', [ip(inner(1, 10, 0, 0)), other, ...rest]],
+    ['no length of a network', whole.slice(0, -1)],
+    ['a network of length 0', [...whole.slice(0, -1), inner(21, 0)]],
+    ['a network of length 33', [...whole.slice(0, -1), inner(21, 33)]],
+    ['a network with host bits', [...whole.slice(0, -1), inner(21, 4)]],
+    ['unknown flags', [...whole, inner(8, 0, 0, 0, 1)]],
+  ])('%s is refused', (_, attributes) => {
+    expect(read(attributes)).toBe(undefined)
+  })
+})
