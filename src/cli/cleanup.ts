@@ -2,18 +2,18 @@ import { removeLeftovers } from '../backends/takeover/takeover.ts'
 import { KernelError } from '../kernel/netlink/error.ts'
 import { describe, FatalError, noPermission } from './fatal.ts'
 import { removeOwnTables } from './own-tables.ts'
-import { describeOwnTables, describeTakeover } from './takeover-report.ts'
+import { describeTakeover } from './takeover-report.ts'
 
 /**
- * `weir cleanup`: removes what we and what kube-proxy programmed in any mode. Needs no `nft` for the tables that are ours.
+ * `weir cleanup`: removes what we and what kube-proxy programmed in any mode. Needs no `nft` for the tables that are
+ * ours, and says nothing of them: that they go is what it is for.
  *
  * @throws FatalError when any part of that failed; the others are cleaned all the same
  */
 export const cleanup = async (say: (line: string) => void, signal: AbortSignal): Promise<void> => {
   const failures: string[] = []
-  let tables: readonly string[] = []
   try {
-    tables = await removeOwnTables(signal)
+    await removeOwnTables(signal)
   } catch (error) {
     signal.throwIfAborted()
     if (!(error instanceof KernelError)) throw error
@@ -22,7 +22,7 @@ export const cleanup = async (say: (line: string) => void, signal: AbortSignal):
     failures.push(describe(error))
   }
   const report = await removeLeftovers(signal)
-  for (const line of [...describeTakeover(report), ...describeOwnTables(tables)]) say(line)
+  for (const line of describeTakeover(report)) say(line)
   failures.push(...report.errors.map(describe))
   if (failures.length > 0) throw new FatalError(`clean-up was not complete: ${failures.join('; ')}`)
 }
