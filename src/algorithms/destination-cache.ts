@@ -1,5 +1,5 @@
 import type { IP } from '../model/ip.ts'
-import { foldAddress, hash32 } from './hash.ts'
+import { foldToInt, hash32 } from './hash.ts'
 
 /** What is remembered about a destination address. */
 export interface CacheEntry<Value> {
@@ -52,7 +52,7 @@ export class DestinationCache<Value> {
   }
 
   get(destination: IP): CacheEntry<Value> | undefined {
-    const folded = foldAddress(destination)
+    const folded = foldToInt(destination)
     for (let entry = this.#chains[hash32(folded, bits)]; entry !== undefined; entry = entry.next)
       if (entry.folded === folded && entry.destination === destination) return entry
     return undefined
@@ -65,7 +65,7 @@ export class DestinationCache<Value> {
 
   /** Learns a destination that is not known yet. The caller has looked whether there is room. */
   learn(destination: IP, value: Value, now: number): void {
-    const folded = foldAddress(destination)
+    const folded = foldToInt(destination)
     const bucket = hash32(folded, bits)
     this.#chains[bucket] = { destination, folded, value, lastUse: now, next: this.#chains[bucket] }
     this.#entries++

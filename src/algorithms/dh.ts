@@ -1,4 +1,4 @@
-import { foldAddress, hash32 } from './hash.ts'
+import { foldToInt, hash32 } from './hash.ts'
 import { HashBuckets } from './hash-buckets.ts'
 import type { Bind } from './scheduler.ts'
 import { isUsable } from './server.ts'
@@ -19,7 +19,7 @@ export const dh: Bind = ({ items }, options) => {
   deal()
   return {
     pick({ destination }) {
-      const owner = buckets.at(hash32(foldAddress(destination), buckets.bits))
+      const owner = buckets.at(hash32(foldToInt(destination), buckets.bits))
       return owner !== undefined && isUsable(owner) ? owner : undefined
     },
     added: deal,

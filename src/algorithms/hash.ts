@@ -2,12 +2,12 @@ import type { IP } from '../model/ip.ts'
 
 /**
  * An address as one 32-bit number, as all hashing schedulers of LVS see it (ip_vs_sh_hashkey and its like): IPv4 in
- * host order, IPv6 the xor of its four words. Reads the text in place, so that a pick allocates nothing.
+ * host order, IPv6 the xor of its four words. 0 to 2^32 - 1.
  */
-export const foldAddress = (ip: IP): number => {
-  const gap = ip.indexOf(':')
-  return gap < 0 ? foldIPv4(ip) : foldIPv6(ip)
-}
+export const foldAddress = (ip: IP): number => foldToInt(ip) >>> 0
+
+/** `foldAddress` as a signed 32-bit integer, which V8 keeps off the heap. Reads the text in place and allocates nothing. */
+export const foldToInt = (ip: IP): number => (ip.includes(':') ? foldIPv6(ip) : foldIPv4(ip))
 
 const dot = 46
 const colon = 58
@@ -22,7 +22,7 @@ const foldIPv4 = (ip: string): number => {
       octet = 0
     } else octet = octet * 10 + code - 48
   }
-  return ((folded << 8) | octet) >>> 0
+  return (folded << 8) | octet
 }
 
 /** Of the eight 16-bit groups the even ones are high halves. Groups after `::` are counted from the end, in which direction the odd ones are. */
@@ -42,7 +42,7 @@ const foldIPv6 = (ip: string): number => {
     }
   }
   folded ^= count % 2 === 0 ? group << 16 : group
-  if (i === ip.length) return folded >>> 0
+  if (i === ip.length) return folded
 
   group = 0
   count = 0
@@ -59,7 +59,7 @@ const foldIPv6 = (ip: string): number => {
       shift += 4
     }
   }
-  return folded >>> 0
+  return folded
 }
 
 /** Of 0-9, a-f and A-F. */
@@ -73,15 +73,17 @@ const hash1Key = 2654435761
 const hash2Key = 2654446892
 
 /** The kernel's first hash of a 32-bit value: places servers, and looks up clients (address + port + offset). */
-export const maglevHash1 = (value: number): number => siphash13(value, hash1Key)
+export const maglevHash1 = (value: number): number => siphash13(value, hash1Key) >>> 0
 /** The second hash: the stride of a server's permutation. */
-export const maglevHash2 = (value: number): number => siphash13(value, hash2Key)
+export const maglevHash2 = (value: number): number => siphash13(value, hash2Key) >>> 0
+/** `maglevHash1` modulo a number of slots, for 32-bit values of either sign. */
+export const maglevSlot = (value: number, slots: number): number => (siphash13(value, hash1Key) >>> 0) % slots
 
 /** The message is 4 bytes long; its length fills the top byte of the last word. */
 const lengthByte = 4 << 24
 
 /**
- * Low 32 bits of SipHash-1-3 over one little-endian u32, both key halves `key` (hsiphash_1u32 on 64-bit kernels;
+ * Low 32 bits, as a signed integer, of SipHash-1-3 over one little-endian u32, both key halves `key` (hsiphash_1u32 on 64-bit kernels;
  * lib/siphash.c). The state a, b, c, d of 64-bit words is kept as low and high halves; it begins as the constants
  * "somepseudorandomlygeneratedbytes" with the key mixed in.
  */
@@ -131,7 +133,7 @@ const siphash13 = (value: number, key: number): number => {
       c ^= 0xff
     }
   }
-  return (a ^ b ^ c ^ d) >>> 0
+  return a ^ b ^ c ^ d
 }
 
 /** What the sum of two 32-bit halves, one of them `part`, carries into the upper half. */

@@ -1,4 +1,4 @@
-import { foldAddress, maglevHash1 } from './hash.ts'
+import { foldToInt, maglevSlot } from './hash.ts'
 import { type MaglevServer, maglevSizes, maglevTable } from './mh-table.ts'
 import type { Bind } from './scheduler.ts'
 import { SchedulerError } from './scheduler-error.ts'
@@ -43,7 +43,7 @@ export const mh: Bind = (servers, options) => {
   }
   const another = (key: number, first: number): Server | undefined => {
     for (let k = 0; k < size; k++) {
-      const owner = ownerOf(maglevHash1((key + ((first + k) % size)) >>> 0) % size)
+      const owner = ownerOf(maglevSlot((key + ((first + k) % size)) | 0, size))
       if (owner === undefined) return undefined
       if (isUsable(owner)) return owner
     }
@@ -51,8 +51,8 @@ export const mh: Bind = (servers, options) => {
   }
   return {
     pick({ client, clientPort }) {
-      const key = ((withPort ? clientPort : 0) + foldAddress(client)) >>> 0
-      const slot = maglevHash1(key) % size
+      const key = ((withPort ? clientPort : 0) + foldToInt(client)) | 0
+      const slot = maglevSlot(key, size)
       const owner = ownerOf(slot)
       if (owner === undefined || isUsable(owner)) return owner
       return fallback ? another(key, slot) : undefined

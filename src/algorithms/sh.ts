@@ -1,4 +1,4 @@
-import { foldAddress, hash32 } from './hash.ts'
+import { foldToInt, hash32 } from './hash.ts'
 import { HashBuckets } from './hash-buckets.ts'
 import type { Bind } from './scheduler.ts'
 import { isUsable, type Server } from './server.ts'
@@ -31,7 +31,7 @@ export const sh: Bind = ({ items }, options) => {
   }
   return {
     pick({ client, clientPort }) {
-      const hash = hash32((withPort ? clientPort : 0) + foldAddress(client), buckets.bits)
+      const hash = hash32((withPort ? clientPort : 0) + foldToInt(client), buckets.bits)
       const owner = buckets.at(hash)
       if (owner === undefined || isUsable(owner)) return owner
       return fallback ? another(hash) : undefined
