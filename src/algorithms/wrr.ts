@@ -9,11 +9,11 @@ import type { Server } from './server.ts'
  *     step = gcd of the weights above 0 (1 if there are none), top = max weight - (step - 1)
  *     threshold: top, top - step, … 1, and again
  *
- * So weights 4, 3, 2 give AABABCABC. Overloaded servers count for step and top. After every add, remove and update the
- * round starts over at the head, with the threshold as it was if that still is one: it becomes top when it exceeds top or
- * is 0, else floor(threshold / step) × step + 1 when step > 1. A service that is filled one by one therefore starts with a
- * round at threshold 1. O(1) for even weights, else O(n × rounds without anybody), bounded by two passes of the list when
- * the heaviest are overloaded. Source: net/netfilter/ipvs/ip_vs_wrr.c.
+ * So weights 4, 3, 2 give AABABCABC. Overloaded servers count for step and top. Every add, remove and update starts over
+ * at the head of the list and keeps the threshold if it still is one: it becomes top when it exceeds top or is 0, else
+ * floor(threshold / step) × step + 1 when step > 1. A service that is filled one by one therefore begins with a round at
+ * threshold 1, and one whose weights change all the time is no longer served in proportion. O(1) for even weights, O(n)
+ * at worst. Source: net/netfilter/ipvs/ip_vs_wrr.c.
  */
 export const wrr: Bind = (servers) => {
   /** Position of the last pick; `head` is before the first. */
