@@ -20,10 +20,14 @@ export interface RuleKernel {
 }
 
 /** The kernel of this network namespace. */
-export const realKernel = (variant: Variant): RuleKernel => ({
-  iptables: { IPv4: new IptablesClient(variant, 'IPv4'), IPv6: new IptablesClient(variant, 'IPv6') },
-  ipset: openIpset(),
-})
+export const realKernel = (variant: Variant): RuleKernel & { close(): void } => {
+  const ipset = openIpset()
+  return {
+    iptables: { IPv4: new IptablesClient(variant, 'IPv4'), IPv6: new IptablesClient(variant, 'IPv6') },
+    ipset,
+    close: () => ipset.close(),
+  }
+}
 
 export const fakeKernel = (variant: Variant = 'nft'): RuleKernel => {
   const sets = new FakeIpset()

@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Variant } from '../../src/kernel/iptables/iptables.ts'
+import { type Family, families } from '../../src/model/ip.ts'
+
+/** The tool of one variant and family, as an administrator uses it. */
+export const iptables = (variant: Variant, family: Family, line: string): string =>
+  execFileSync(programOf(variant, family), words(line), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+
+/** Input of iptables-restore --noflush. */
+export const restore = (variant: Variant, family: Family, input: string): void => {
+  execFileSync(`${programOf(variant, family)}-restore`, ['--noflush'], { input })
+}
+
+export const saved = (variant: Variant, family: Family): string =>
+  execFileSync(`${programOf(variant, family)}-save`, { encoding: 'utf8', maxBuffer: 1 << 28 })
+
+export const ipset = (line: string, input = ''): string =>
+  execFileSync('ipset', words(line), { encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'pipe'] })
+
+const programOf = (variant: Variant, family: Family): string =>
+  `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}`
+
+const words = (line: string): readonly string[] =>
+  [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
+
+/** No rules and no sets in this namespace, whoever made them. */
+export const wipeRules = async (variant: Variant): Promise<void> => {
+  if (variant === 'nft') execFileSync('nft', ['flush', 'ruleset'])
+  else
+    for (const family of families)
+      for (const table of ['filter', 'nat', 'mangle'])
+        for (const what of ['-F', '-X']) iptables(variant, family, `-t ${table} ${what}`)
+  // nf_tables lets go of sets a while after its rules are gone.
+  for (let tries = 0; ; tries++) {
+    try {
+      ipset('destroy')
+      return
+    } catch (error) {
+      if (tries > 100) throw error
+      await sleep(20)
+    }
+  }
+}
