@@ -122,6 +122,8 @@ class RuleParts {
   #output = ''
   #protocol = ''
   #protocolName = ''
+  /** Options of no extension that are not known here. */
+  readonly #plain = extension('')
   readonly #matches: Extension[] = []
   #match: Extension | undefined
   #jump = ''
@@ -175,6 +177,7 @@ class RuleParts {
 
   text(): string {
     let text = this.#source + this.#destination + this.#input + this.#output + this.#protocol
+    for (const option of this.#plain.options) text += option
     for (const match of this.#matches) text += ` -m ${match.name}${optionsText(match, this.#family)}`
     if (this.#target !== undefined) text += this.#jump + this.#target.name + optionsText(this.#target, this.#family)
     return text.slice(1)
@@ -201,8 +204,7 @@ class RuleParts {
 
   /** An option of the target, if there is one yet, else of the last match. */
   #own(not: string, option: string, reader: WordReader): void {
-    const owner = this.#target ?? this.#match
-    if (owner === undefined) throw new TypeError(`${option} belongs to no match`)
+    const owner = this.#target ?? this.#match ?? this.#plain
     switch (option) {
       case '--comment':
         add(owner, option, ` --comment ${quotedText(reader.word())}`)

@@ -70,13 +70,13 @@ const statementOf = (changes: readonly TableChange[], line: number): InputLine |
   return statement === undefined ? undefined : { number: line, tag: statement.tag }
 }
 
-/** The first jump to a chain in the table whose COMMIT is at `commit`; its tag only when all such jumps share it. */
+/** The first rule that names a chain as its target in the table whose COMMIT is at `commit`; its tag only when all of them share it. */
 const jumpTo = (changes: readonly TableChange[], commit: number, chain: string | undefined): InputLine | undefined => {
   if (chain === undefined) return undefined
   for (const { change, start } of placed(changes)) {
     if (commit !== start + change.statements.length + 1) continue
     const jumps = change.statements.flatMap((statement, i) =>
-      (statement.kind === 'append' || statement.kind === 'insert') && ruleTarget(statement.rule)?.name === chain
+      'rule' in statement && ruleTarget(statement.rule)?.name === chain
         ? [{ number: start + 1 + i, tag: statement.tag }]
         : [],
     )
