@@ -47,6 +47,12 @@ export const isOfAnotherMode = (table: TableName, chain: string): boolean =>
 /** What names of chains that only weir has begin with, in any table. */
 export const weirChainPrefix = 'WEIR-'
 
+const builtInChains: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'])
+
+/** Whether a change of this chain by others may touch what iptables mode needs: its chains, and the jumps to them. */
+export const concernsUs = (chain: string): boolean =>
+  builtInChains.has(chain) || chain.startsWith('KUBE-') || chain.startsWith(weirChainPrefix)
+
 /** Kubelet's chain in table filter, of which kube-proxy in iptables mode keeps a copy under the same name. */
 export const sharedFirewallChain = 'KUBE-FIREWALL'
 /** Kubelet shows by them, in table mangle, which variant it uses (KEP-3178). */

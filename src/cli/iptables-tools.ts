@@ -90,6 +90,9 @@ const detect = async (signal: AbortSignal, run: Run): ReturnType<typeof detectVa
 /** What keeps us from reading or writing any rule, in words that say what to do about it. */
 export const iptablesUnusable = (error: unknown): FatalError => {
   if (error instanceof IptablesError && error.code === 'permission')
-    return new FatalError('no permission to change iptables: CAP_NET_ADMIN and CAP_NET_RAW are needed', error)
+    return new FatalError(
+      'no permission to change iptables: CAP_NET_ADMIN is needed, for the legacy variant CAP_NET_RAW too',
+      error,
+    )
   return new FatalError(`iptables cannot be used: ${describe(error)}`, error)
 }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { IptablesBackend } from '../backends/iptables/backend.ts'
 import { invalidDropped, localhostAccepted, type NodeFacts } from '../backends/iptables/prepare.ts'
+import { concernsUs } from '../backends/kube-chains.ts'
 import { nodeKernel, removeLeftovers, type TakeoverKernel } from '../backends/takeover/takeover.ts'
 import type { Config } from '../config/config.ts'
 import { openIpset } from '../kernel/ipset/netlink-ipset.ts'
@@ -37,7 +38,7 @@ export const openIptables = async (
   const nfacct = tryNfacct()
   const ipset = openIpset()
   const onForeignWrite = (family: Family): void => onDrift(family, 'elementsChanged')
-  const watch = openWatch({ variant, families: [...tools.keys()], onForeignWrite })
+  const watch = openWatch({ variant, families: [...tools.keys()], onForeignWrite, concerns: concernsUs })
   const close = (): void => {
     watch.close()
     ipset.close()

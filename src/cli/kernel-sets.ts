@@ -1,11 +1,13 @@
 import { type Ipset, setTypes } from '../kernel/ipset/ipset.ts'
 import { IpsetError } from '../kernel/ipset/ipset-error.ts'
+import { hasCapabilities } from '../kernel/iptables/program-failure.ts'
 
 /** Begins as our sets do, so that clean-up finds what a sudden end leaves behind. */
 const name = 'WEIR-4-PROBE'
 
 /** Why sets of every type that rules need cannot be had; undefined when they can. Leaves nothing behind. */
 export const setsObstacle = async (ipset: Ipset, signal: AbortSignal): Promise<string | undefined> => {
+  if (!(await hasCapabilities('sets'))) return 'CAP_NET_RAW is needed for rules that ask sets'
   try {
     for (const type of setTypes) {
       await ipset.destroy(name, signal)

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { concernsUs } from '../../src/backends/kube-chains.ts'
 import { type Variant, variants } from '../../src/kernel/iptables/iptables.ts'
 import { IptablesClient } from '../../src/kernel/iptables/iptables-client.ts'
 import { openRulesetWatch } from '../../src/kernel/iptables/open-ruleset-watch.ts'
@@ -229,4 +230,32 @@ t.test('legacy: looking creates no tables', async (t) => {
   `,
   ])
   t.pass()
+})
+
+t.test('nft: who writes to chains of his own is no news', async (t) => {
+  const news: Family[] = []
+  const watch = openRulesetWatch({
+    variant: 'nft',
+    families,
+    intervalMs: lookEveryMs,
+    onForeignWrite: (family) => news.push(family),
+    concerns: concernsUs,
+  })
+  t.teardown(() => watch.close())
+  for (const family of families) watch.compared(family, signal)
+  const iptables = (...args: string[]): void => {
+    execFileSync('iptables-nft', args, { stdio: 'pipe' })
+    t.ok(watch.untouched('IPv6', signal), 'the other family is not meant')
+  }
+  iptables('-N', 'cali-FORWARD')
+  iptables('-A', 'cali-FORWARD', '-j', 'ACCEPT')
+  iptables('-t', 'nat', '-N', 'MY-KUBE-SVC')
+  t.ok(watch.untouched('IPv4', signal))
+  t.same(news, [])
+  iptables('-A', 'FORWARD', '-j', 'cali-FORWARD')
+  t.notOk(watch.untouched('IPv4', signal), 'a built-in chain may have lost a jump to ours')
+  watch.compared('IPv4', signal)
+  iptables('-t', 'nat', '-N', 'KUBE-SVC-AAAAAAAAAAAAAAAA')
+  t.notOk(watch.untouched('IPv4', signal))
+  t.same(new Set(news), new Set(['IPv4']))
 })

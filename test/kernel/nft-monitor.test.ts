@@ -31,7 +31,12 @@ const seen = (): readonly NftEvent[] => {
 }
 const changed = (...tables: readonly [family: string, name: string][]): unknown => ({
   kind: 'foreignChange',
-  tables: tables.map(([family, name]) => ({ family, name })),
+  tables: tables.map(([family, name]) => ({ family, name, chains: undefined })),
+})
+/** In one table, only chains and their rules. */
+const changedChains = (...chains: readonly string[]): unknown => ({
+  kind: 'foreignChange',
+  tables: [{ family: 'ip', name: 'weir', chains: new Set(chains) }],
 })
 
 const numbers = (count: number, from = 0): Batch => {
@@ -76,6 +81,17 @@ t.test('a flushed ruleset', async (t) => {
   t.same(tables, ['inet theirs', 'ip weir'])
 })
 
+t.test('which chains were touched', async (t) => {
+  nft('add', 'chain', 'ip', 'weir', 'theirs')
+  t.same(seen(), [changedChains('theirs')])
+  nft('add', 'rule', 'ip', 'weir', 'kept', 'counter')
+  t.same(seen(), [changedChains('kept')])
+  nft('flush', 'chain', 'ip', 'weir', 'kept')
+  t.same(seen(), [changedChains('kept')])
+  nft('delete', 'chain', 'ip', 'weir', 'theirs')
+  t.same(seen(), [changedChains('theirs')])
+})
+
 t.test('a deleted element', async (t) => {
   await client.commit(numbers(3), signal)
   nft('delete', 'element', 'ip', 'weir', 'numbers', '{ 0.0.0.1 }')
@@ -85,7 +101,8 @@ t.test('a deleted element', async (t) => {
 t.test('rules, and tables that are not ours', async (t) => {
   nft('add', 'rule', 'ip', 'weir', 'kept', 'accept')
   nft('add', 'chain', 'inet', 'theirs', 'c')
-  t.same(seen(), [changed(['ip', 'weir']), changed(['inet', 'theirs'])])
+  const theirs = { family: 'inet', name: 'theirs', chains: new Set(['c']) }
+  t.same(seen(), [changedChains('kept'), { kind: 'foreignChange', tables: [theirs] }])
 })
 
 t.test('another client in this very process is somebody else', async (t) => {

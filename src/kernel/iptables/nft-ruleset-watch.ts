@@ -1,6 +1,5 @@
 import type { Family } from '../../model/ip.ts'
-import { type NftEvent, type NftMonitor, openNftMonitor } from '../nft/monitor.ts'
-import type { TableRef } from '../nft/objects.ts'
+import { type NftEvent, type NftMonitor, openNftMonitor, type TouchedTable } from '../nft/monitor.ts'
 import { OwnWriters } from '../nft/own-writers.ts'
 import type { CommitWitness } from './commit-witness.ts'
 import type { RulesetWatch, RulesetWatchOptions } from './ruleset-watch.ts'
@@ -20,9 +19,11 @@ export class NftRulesetWatch implements RulesetWatch, CommitWitness {
   readonly #monitor: NftMonitor
   readonly #suspects: Suspects
   readonly #running = new Set<Promise<unknown>>()
+  readonly #concerns: (chain: string) => boolean
   #paused = false
 
-  constructor({ families, onForeignWrite, intervalMs = 50 }: RulesetWatchOptions) {
+  constructor({ families, onForeignWrite, concerns = () => true, intervalMs = 50 }: RulesetWatchOptions) {
+    this.#concerns = concerns
     this.#suspects = new Suspects(families, onForeignWrite)
     const report = (event: NftEvent): void => this.#onEvent(event)
     this.#monitor = openNftMonitor({ writers: this.#writers, report, intervalMs })
@@ -83,11 +84,14 @@ export class NftRulesetWatch implements RulesetWatch, CommitWitness {
 
   #onEvent(event: NftEvent): void {
     if (event.kind === 'overflow') this.#suspects.accuseAll()
-    else for (const family of new Set(event.tables.flatMap(watchedFamily))) this.#suspects.accuse(family)
+    else
+      for (const family of new Set(event.tables.flatMap((table) => this.#familyOf(table))))
+        this.#suspects.accuse(family)
   }
-}
 
-const watchedFamily = ({ family, name }: TableRef): readonly Family[] => {
-  const watched = familyNames[family]
-  return watched !== undefined && watchedTables.some((table) => table === name) ? [watched] : []
+  #familyOf({ family, name, chains }: TouchedTable): readonly Family[] {
+    const watched = familyNames[family]
+    if (watched === undefined || !watchedTables.some((table) => table === name)) return []
+    return chains === undefined || [...chains].some(this.#concerns) ? [watched] : []
+  }
 }

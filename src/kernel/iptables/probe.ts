@@ -82,7 +82,8 @@ export const kernelObstacle = async (
   { run = realRun, proc = '/proc', modules = '/lib/modules' }: KernelSource = {},
 ): Promise<string | undefined> => {
   signal.throwIfAborted()
-  if (!(await hasCapabilities(`${proc}/self/status`))) return 'no permission: CAP_NET_ADMIN and CAP_NET_RAW are needed'
+  if (!(await hasCapabilities(variant, `${proc}/self/status`)))
+    return `no permission: ${variant === 'nft' ? 'CAP_NET_ADMIN is' : 'CAP_NET_ADMIN and CAP_NET_RAW are'} needed`
   if (family === 'IPv6' && !(await exists(`${proc}/${ipv6List}`)))
     return 'the kernel has no IPv6, or it was booted with ipv6.disable=1'
   if (variant === 'legacy') return legacyObstacle(family, tables, proc, modules)

@@ -24,15 +24,27 @@ const codeOf = async (stderr: string): Promise<IptablesErrorCode> => {
   if (/Permission denied|Operation not permitted|you must be root/.test(stderr)) return 'permission'
   if (/can't open lock file/.test(stderr)) return 'io'
   // The legacy iptables-restore does not say why it cannot read a table.
-  if (/unable to initialize table/.test(stderr) && !(await hasCapabilities())) return 'permission'
+  if (/unable to initialize table/.test(stderr) && !(await hasCapabilities('legacy'))) return 'permission'
   return 'rejected'
 }
 
-/** linux/capability.h: CAP_NET_ADMIN for the table, CAP_NET_RAW for the socket that asks for it. */
-const needed = (1n << 12n) | (1n << 13n)
+/** linux/capability.h */
+const CAP_NET_ADMIN = 1n << 12n
+const CAP_NET_RAW = 1n << 13n
 
-/** Whether this process may read and write tables, as far as `status` (proc_pid_status(5)) shows it. */
-export const hasCapabilities = async (status = '/proc/self/status'): Promise<boolean> => {
+/** Tables need NET_ADMIN; the legacy programs, and those that look a set up by name, ask through a raw socket. */
+export const neededCapabilities = {
+  nft: CAP_NET_ADMIN,
+  legacy: CAP_NET_ADMIN | CAP_NET_RAW,
+  sets: CAP_NET_ADMIN | CAP_NET_RAW,
+} as const
+
+/** Whether this process has what is needed, as far as `status` (proc_pid_status(5)) shows it. */
+export const hasCapabilities = async (
+  what: keyof typeof neededCapabilities,
+  status = '/proc/self/status',
+): Promise<boolean> => {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(await readFile(status, 'utf8').catch(() => ''))?.[1]
+  const needed = neededCapabilities[what]
   return effective === undefined || (BigInt(`0x${effective}`) & needed) === needed
 }

@@ -20,6 +20,11 @@ export interface RulesetWatchOptions {
   readonly families: readonly Family[]
   /** Somebody else has written to a family's tables. May come more than once for one write. Must not throw. */
   readonly onForeignWrite: (family: Family) => void
+  /**
+   * Whether a change of this chain matters; all do without it. The nft variant tells them apart, so that who keeps
+   * writing to chains of his own is no news; the legacy one sees tables only.
+   */
+  readonly concerns?: (chain: string) => boolean
   /** How often to look. Default 50. */
   readonly intervalMs?: number
 }

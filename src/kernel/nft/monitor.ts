@@ -4,16 +4,32 @@ import { protocols } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
 import { openTransport, type Transport } from '../netlink/transport.ts'
 import { MessageReader, type Writer } from '../netlink/wire.ts'
-import { NFGENMSG_LEN, NFNLGRP_NFTABLES, NFT_MSG_GETGEN, NFT_MSG_NEWGEN } from './constants.ts'
+import {
+  NFGENMSG_LEN,
+  NFNLGRP_NFTABLES,
+  NFT_MSG_DELCHAIN,
+  NFT_MSG_DELRULE,
+  NFT_MSG_GETGEN,
+  NFT_MSG_NEWCHAIN,
+  NFT_MSG_NEWGEN,
+  NFT_MSG_NEWRULE,
+  NFTA_CHAIN_NAME,
+  NFTA_RULE_CHAIN,
+} from './constants.ts'
 import { readFamily, readGeneration, readName } from './decode.ts'
 import type { TableRef } from './objects.ts'
 import type { OwnWriters } from './own-writers.ts'
 
 export type NftEvent =
   /** One transaction of somebody else, and the tables it touched. */
-  | { readonly kind: 'foreignChange'; readonly tables: readonly TableRef[] }
+  | { readonly kind: 'foreignChange'; readonly tables: readonly TouchedTable[] }
   /** Events were lost: anything may have changed. */
   | { readonly kind: 'overflow' }
+
+export interface TouchedTable extends TableRef {
+  /** The chains that were touched; undefined when more than chains and their rules was: sets, or the table itself. */
+  readonly chains: ReadonlySet<string> | undefined
+}
 
 export interface NftMonitor {
   /**
@@ -41,6 +57,18 @@ export interface NftMonitorOptions {
 /** NFTA_*_TABLE, and NFTA_TABLE_NAME: the same number in every kind of nf_tables object. */
 const tableAttribute = 1
 
+/** Where messages name the chain that they are about. */
+const chainAttributes: ReadonlyMap<number, number> = new Map([
+  [NFT_MSG_NEWCHAIN, NFTA_CHAIN_NAME],
+  [NFT_MSG_DELCHAIN, NFTA_CHAIN_NAME],
+  [NFT_MSG_NEWRULE, NFTA_RULE_CHAIN],
+  [NFT_MSG_DELRULE, NFTA_RULE_CHAIN],
+])
+
+interface Touched extends TableRef {
+  chains: Set<string> | undefined
+}
+
 /** Watches every table of this network namespace for changes that are not ours. */
 export const openNftMonitor = (options: NftMonitorOptions): NftMonitor => new KernelNftMonitor(options)
 
@@ -51,7 +79,7 @@ class KernelNftMonitor implements NftMonitor {
   readonly #report: (event: NftEvent) => void
   readonly #timer: NodeJS.Timeout
   /** Tables of the transaction being read: NEWGEN ends it. */
-  readonly #tables = new Map<string, TableRef>()
+  readonly #tables = new Map<string, Touched>()
   #pauses = 0
   #pausedGeneration = 0
   #pausedCommits = 0
@@ -124,7 +152,20 @@ class KernelNftMonitor implements NftMonitor {
     }
     const family = readFamily(message)
     const name = readName(message, tableAttribute)
-    if (family !== undefined && name !== undefined) this.#tables.set(`${family} ${name}`, { family, name })
+    if (family !== undefined && name !== undefined) this.#touch({ family, name }, message)
+  }
+
+  #touch(table: TableRef, message: MessageReader): void {
+    const key = `${table.family} ${table.name}`
+    let touched = this.#tables.get(key)
+    if (touched === undefined) {
+      touched = { ...table, chains: new Set() }
+      this.#tables.set(key, touched)
+    }
+    const attribute = chainAttributes.get(message.type)
+    const chain = attribute === undefined ? undefined : readName(message, attribute)
+    if (chain === undefined) touched.chains = undefined
+    else touched.chains?.add(chain)
   }
 
   #generation(): number {

@@ -86,7 +86,9 @@ describe('what ends the process', () => {
     const refused =
       'iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)'
     await expect(choose(both('nft', { failure: refused }))).rejects.toThrow(
-      new FatalError('no permission to change iptables: CAP_NET_ADMIN and CAP_NET_RAW are needed'),
+      new FatalError(
+        'no permission to change iptables: CAP_NET_ADMIN is needed, for the legacy variant CAP_NET_RAW too',
+      ),
     )
   })
 
