@@ -116,7 +116,7 @@ describe('hostState', () => {
   }
   const facts: HostFacts = {
     node: node(),
-    interfaceAddresses: addresses('192.0.2.10', '10.1.0.1'),
+    interfaceAddresses: addresses('fe80::1', '192.0.2.10', '10.1.0.1', '127.0.0.1'),
     serviceCidrs: ['fd00::/112', '10.96.0.0/16', '10.96.1.0/24', '10.80.0.0/16'].map(cidr),
   }
 
@@ -128,11 +128,13 @@ describe('hostState', () => {
       masqueradeMark: 0x4000,
       nodePortAddresses: { kind: 'some', addresses: ['192.0.2.10'] },
       serviceCidrs: ['10.80.0.0/16', '10.96.0.0/16'],
+      addresses: ['192.0.2.10', '10.1.0.1', '127.0.0.1'],
     })
     expect(hostState(settings, facts, 'IPv6')).toMatchObject({
       family: 'IPv6',
       nodePortAddresses: { kind: 'all' },
       serviceCidrs: ['fd00::/112'],
+      addresses: ['fe80::1'],
     })
   })
 

@@ -1,6 +1,6 @@
 import { type Cidr, cidrFamily, mergeCidrs } from '../model/cidr.ts'
 import type { HostState } from '../model/host.ts'
-import type { Family, IP } from '../model/ip.ts'
+import { type Family, type IP, isFamily } from '../model/ip.ts'
 import type { Node } from '../model/node.ts'
 import { type DetectLocal, localDetector } from './detect-local.ts'
 import { nodeIPs } from './node-ips.ts'
@@ -30,6 +30,7 @@ export interface HostFacts {
 export const hostState = (settings: HostSettings, facts: HostFacts, family: Family): HostState => {
   const { node, interfaceAddresses, serviceCidrs } = facts
   const ips = nodeIPs(settings.bindAddress, node)
+  const addresses = [...interfaceAddresses]
   return {
     family,
     detector: localDetector(settings.detectLocal, node, family),
@@ -38,11 +39,18 @@ export const hostState = (settings: HostSettings, facts: HostFacts, family: Fami
     nodePortAddresses: nodePortAddresses(
       settings.nodePortAddresses,
       ips,
-      interfaceAddresses,
+      addresses,
       family,
       // The kernel sends nothing from ::1 elsewhere, and has no switch for it as IPv4 has.
       settings.loopbackNodePorts && family === 'IPv4',
     ),
     serviceCidrs: mergeCidrs(serviceCidrs.filter((cidr) => cidrFamily(cidr) === family)),
+    addresses: ownAddresses(addresses, ips[family], family),
   }
+}
+
+const ownAddresses = (all: readonly IP[], nodeIP: IP | undefined, family: Family): readonly IP[] => {
+  const found = new Set(all.filter((ip) => isFamily(ip, family)))
+  const first = nodeIP !== undefined && found.delete(nodeIP) ? [nodeIP] : []
+  return [...first, ...[...found].sort()]
 }

@@ -64,6 +64,7 @@ export const desiredStates = (
       externalPolicy,
       affinitySeconds: service.affinitySeconds,
       scheduling,
+      connections: service.connections,
       cluster,
       local,
       hasEndpoints,

@@ -1,4 +1,5 @@
 import type { Cidr } from './cidr.ts'
+import type { ConnectionOptions } from './connections.ts'
 import type { Family, IP } from './ip.ts'
 import type { ServiceKey, ServicePortId, ServicePortName } from './names.ts'
 import type { Port } from './port.ts'
@@ -42,6 +43,7 @@ export interface ServiceState {
   readonly externalPolicy: TrafficPolicy
   readonly affinitySeconds: number | undefined
   readonly scheduling: Scheduling
+  readonly connections: ConnectionOptions
   /** Targets under policy Cluster: sorted by `ip:port` as text. */
   readonly cluster: readonly Target[]
   /** Targets under policy Local, same order. Empty when no policy of this service port needs them. */

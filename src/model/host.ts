@@ -20,4 +20,6 @@ export interface HostState {
   readonly masqueradeMark: number
   readonly nodePortAddresses: NodePortAddresses
   readonly serviceCidrs: readonly Cidr[]
+  /** Every address of this family on an interface of the node: the node's IP first, then sorted. */
+  readonly addresses: readonly IP[]
 }

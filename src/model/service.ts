@@ -1,4 +1,5 @@
 import type { Cidr } from './cidr.ts'
+import type { ConnectionOptions } from './connections.ts'
 import type { IP } from './ip.ts'
 import type { ServiceKey } from './names.ts'
 import type { Port } from './port.ts'
@@ -42,4 +43,5 @@ export interface Service {
   /** Set only for type LoadBalancer with externalTrafficPolicy Local. */
   readonly healthCheckNodePort: Port | undefined
   readonly scheduling: Scheduling
+  readonly connections: ConnectionOptions
 }

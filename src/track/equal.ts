@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from '../model/connections.ts'
 import type { Endpoint, EndpointPort, EndpointSlice } from '../model/endpoint-slice.ts'
 import type { Node, ServiceCidr } from '../model/node.ts'
 import type { Scheduling } from '../model/scheduling.ts'
@@ -33,6 +34,9 @@ const sameWeights = (
 const sameScheduling = (a: Scheduling, b: Scheduling): boolean =>
   a === b || (a.scheduler === b.scheduler && sameTexts(a.flags, b.flags) && sameWeights(a.weights, b.weights))
 
+const sameConnections = (a: ConnectionOptions, b: ConnectionOptions): boolean =>
+  a === b || (a.proxyProtocol === b.proxyProtocol && a.maxConnections === b.maxConnections)
+
 const samePort = (a: ServicePort, b: ServicePort): boolean =>
   a.name === b.name && a.protocol === b.protocol && a.port === b.port && a.nodePort === b.nodePort
 
@@ -49,7 +53,8 @@ export const sameService = (a: Service, b: Service): boolean =>
     a.externalPolicy === b.externalPolicy &&
     a.affinitySeconds === b.affinitySeconds &&
     a.healthCheckNodePort === b.healthCheckNodePort &&
-    sameScheduling(a.scheduling, b.scheduling))
+    sameScheduling(a.scheduling, b.scheduling) &&
+    sameConnections(a.connections, b.connections))
 
 const sameEndpointPort = (a: EndpointPort, b: EndpointPort): boolean =>
   a.name === b.name && a.protocol === b.protocol && a.port === b.port

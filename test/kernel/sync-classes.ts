@@ -88,6 +88,7 @@ export const hostsOf = (family: Family): readonly HostState[] =>
             masqueradeMark,
             nodePortAddresses: address === undefined ? { kind: 'all' } : { kind: 'some', addresses: [ip(address)] },
             serviceCidrs: [],
+            addresses: [],
           }),
         ),
       ),

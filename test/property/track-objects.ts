@@ -1,4 +1,5 @@
 import { type Cidr, parseCidr } from '../../src/model/cidr.ts'
+import { defaultConnections } from '../../src/model/connections.ts'
 import type { Endpoint, EndpointPort, EndpointSlice } from '../../src/model/endpoint-slice.ts'
 import { type IP, parseIP } from '../../src/model/ip.ts'
 import { type ServiceKey, serviceKey, sliceKey } from '../../src/model/names.ts'
@@ -49,6 +50,7 @@ export const service = (name: string, over: Partial<Service> = {}): Service => {
     affinitySeconds: undefined,
     healthCheckNodePort: undefined,
     scheduling: defaultScheduling,
+    connections: defaultConnections,
     ...over,
   }
 }

@@ -5,6 +5,7 @@ import { type SetRole, setName, setRoles } from '../../src/backends/iptables/set
 import type { IptablesSettings } from '../../src/backends/iptables/settings.ts'
 import { restoreText, type Statement, type TableChange } from '../../src/kernel/iptables/restore-builder.ts'
 import type { RuleText } from '../../src/kernel/iptables/rule-text.ts'
+import { defaultConnections } from '../../src/model/connections.ts'
 import type { ServiceState, Target } from '../../src/model/desired.ts'
 import type { HostState } from '../../src/model/host.ts'
 import type { Family, IP } from '../../src/model/ip.ts'
@@ -21,6 +22,7 @@ export const hostOf = (family: Family, over: Partial<HostState> = {}): HostState
   masqueradeMark: 0x4000,
   nodePortAddresses: { kind: 'all' },
   serviceCidrs: [],
+  addresses: [],
   ...over,
 })
 
@@ -82,6 +84,7 @@ export const stateOf = (family: Family, name: string, over: Partial<ServiceState
     externalPolicy: 'Cluster',
     affinitySeconds: undefined,
     scheduling: defaultScheduling,
+    connections: defaultConnections,
     cluster: [],
     local: [],
     hasEndpoints: cluster.length + local.length > 0,

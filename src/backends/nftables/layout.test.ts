@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { cidr, ip, key, port } from '../../../test/property/track-objects.ts'
+import { defaultConnections } from '../../model/connections.ts'
 import type { ServiceState, Target } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import { servicePortId, servicePortName } from '../../model/names.ts'
@@ -28,6 +29,7 @@ const base: ServiceState = {
   externalPolicy: 'Cluster',
   affinitySeconds: undefined,
   scheduling: defaultScheduling,
+  connections: defaultConnections,
   cluster: [target(1, true), target(2)],
   local: [],
   hasEndpoints: true,
@@ -212,6 +214,7 @@ describe('what follows from the host', () => {
     masqueradeMark: 0x4000,
     nodePortAddresses: { kind: 'some', addresses: [ip('192.0.2.10')] },
     serviceCidrs: [cidr('10.96.0.0/16'), cidr('255.0.0.0/8'), cidr('10.96.1.0/24')],
+    addresses: [],
   }
   const texts = (of: HostState) => hostElements(of).map(({ set, key: parts }) => `${set} ${parts.join(' ')}`)
 

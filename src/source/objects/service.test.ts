@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { defaultConnections } from '../../model/connections.ts'
 import { defaultScheduling } from '../../model/scheduling.ts'
 import { parseService } from './service.ts'
 
@@ -49,6 +50,7 @@ describe('a Service', () => {
         affinitySeconds: undefined,
         healthCheckNodePort: undefined,
         scheduling: defaultScheduling,
+        connections: defaultConnections,
       },
       problems: [],
     })
@@ -415,9 +417,9 @@ describe('a Service', () => {
     expect([value?.uid, value?.created]).toEqual(['', 0])
     expect(faults).toEqual([
       'metadata.labels: "x" is not a map, so it counts as empty',
+      'metadata.annotations: a list is not a map, so it counts as empty',
       'metadata.uid: 7 is not text, so it counts as not set',
       'metadata.creationTimestamp: "yesterday" is not an RFC 3339 time, so it counts as not set',
-      'metadata.annotations: a list is not a map, so it counts as empty',
     ])
   })
 })

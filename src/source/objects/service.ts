@@ -1,6 +1,7 @@
 import { serviceKey } from '../../model/names.ts'
 import { type Port, parsePort } from '../../model/port.ts'
 import type { Service, TrafficPolicy } from '../../model/service.ts'
+import { type ConnectionAnnotation, readConnections } from './connections.ts'
 import { type Fields, fields, isUnset, quote } from './fields.ts'
 import { readAnnotations, readLabels, readMetadata, readTime, refOf } from './metadata.ts'
 import type { Parsed } from './parsed.ts'
@@ -62,6 +63,7 @@ const readService = (root: Place, json: unknown, options: ServiceOptions): Servi
   const type = place.choice('type', spec.type, serviceTypes, 'ClusterIP')
   if (type === 'ExternalName') return undefined
   const externalPolicy = readExternalPolicy(place, spec, type)
+  const annotations = readAnnotations<SchedulingAnnotation | ConnectionAnnotation>(root, metadata)
   return {
     key: serviceKey(metadata.namespace, metadata.name),
     namespace: metadata.namespace,
@@ -80,7 +82,8 @@ const readService = (root: Place, json: unknown, options: ServiceOptions): Servi
       type === 'LoadBalancer' && externalPolicy === 'Local'
         ? readHealthPort(place, spec.healthCheckNodePort)
         : undefined,
-    scheduling: readScheduling(root, readAnnotations<SchedulingAnnotation>(root, metadata)),
+    scheduling: readScheduling(root, annotations),
+    connections: readConnections(root, annotations),
   }
 }
 
