@@ -20,13 +20,26 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   track: ['model'],
   desired: ['model'],
   algorithms: ['model'],
+  simulate: ['model', 'algorithms'],
   config: ['model'],
   kernel: ['model'],
   source: ['model'],
   backends: ['model', 'desired', 'algorithms', 'kernel'],
   sync: ['model', 'track', 'desired', 'backends/backend.ts'],
   observe: ['model', 'sync/events.ts'],
-  cli: ['model', 'track', 'desired', 'algorithms', 'config', 'kernel', 'source', 'backends', 'sync', 'observe'],
+  cli: [
+    'model',
+    'track',
+    'desired',
+    'algorithms',
+    'simulate',
+    'config',
+    'kernel',
+    'source',
+    'backends',
+    'sync',
+    'observe',
+  ],
 }
 
 /** Layers without I/O, clock or randomness, and the packages they may use all the same. */
@@ -35,6 +48,7 @@ const pure: Readonly<Record<string, readonly string[]>> = {
   track: [],
   desired: [],
   algorithms: [],
+  simulate: ['yaml'],
 }
 
 /** The four ways to program a kernel know nothing of each other. */
