@@ -1,15 +1,18 @@
 import { ConfigError, type Issue } from './config-error.ts'
 import { type FlagKindValue, type FlagValues, readFlagValue } from './flag-values.ts'
 import { type Flag, type FlagKind, flags, ignoredFlags } from './flags.ts'
+import { parseSimulateOptions, type SimulateOptions } from './simulate-options.ts'
 
-export const commands = ['run', 'render', 'cleanup', 'version'] as const
+export const commands = ['run', 'render', 'cleanup', 'simulate', 'version'] as const
 export type Command = (typeof commands)[number]
 
 export interface CommandLine {
   /** `cleanup` and `version` also when they were asked for by `--cleanup` and `--version`. */
   readonly command: Command
-  /** `-h` or `--help`: print {@link helpText} and exit 0, whatever else was given. */
+  /** `-h` or `--help`: print {@link helpText} and exit 0, whatever else was given; of `simulate`, its own. */
   readonly help: boolean
+  /** Of command `simulate`, which has flags of its own and must be the first word. */
+  readonly simulate?: SimulateOptions
   /** How `version` is to be printed. */
   readonly versionFormat: 'text' | 'raw'
   readonly flags: FlagValues
@@ -29,6 +32,7 @@ const noValueNeeded = (kind: FlagKind | 'bool' | 'string'): boolean => kind === 
  * @throws {ConfigError} code `usage`, listing every problem.
  */
 export const parseCommandLine = (argv: readonly string[]): CommandLine => {
+  if (argv[0] === 'simulate') return simulateCommandLine(argv.slice(1))
   const state = new Parsing(argv)
   state.run()
   if (state.help) return { command: 'run', help: true, versionFormat: 'text', flags: {}, warnings: [] }
@@ -47,6 +51,12 @@ export const parseCommandLine = (argv: readonly string[]): CommandLine => {
     flags: values,
     warnings,
   }
+}
+
+const simulateCommandLine = (argv: readonly string[]): CommandLine => {
+  const simulate = parseSimulateOptions(argv)
+  const line = { command: 'simulate', versionFormat: 'text', flags: {}, warnings: [] } as const
+  return simulate === 'help' ? { ...line, help: true } : { ...line, help: false, simulate }
 }
 
 const problem = (field: string, reason: string): Issue => ({ field, reason })
@@ -93,6 +103,8 @@ class Parsing {
     if (command !== undefined) this.command = command
     const unexpected = first === undefined || command !== undefined ? others : [first, ...others]
     if (this.issues.length > 0) return this.issues
+    if (command === 'simulate')
+      return [problem(command, 'simulate must come first: weir simulate SCENARIO.yaml [flags]')]
     return unexpected.map((word) => ({ field: word, reason: `unexpected argument: ${word}` }))
   }
 

@@ -20,6 +20,7 @@ Usage:
   weir [run] [flags]      serve the node
   weir render [flags]     print what would be programmed, and change nothing
   weir cleanup [flags]    remove what weir and kube-proxy programmed
+  weir simulate SCENARIO  compare the schedulers of LVS on a scenario; weir simulate --help has its flags
   weir version            print the version
 
 Every flag may be written with _ instead of -.`
