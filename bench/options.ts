@@ -1,8 +1,19 @@
 import { parseArgs } from 'node:util'
+import { defaultLeafSize } from '../src/backends/iptables/tree/tree.ts'
 import { podCapacity } from './cluster/addresses.ts'
 
-export const sectionNames = ['sync', 'cli', 'kube-proxy', 'connect'] as const
+export const sectionNames = [
+  'sync',
+  'cli',
+  'kube-proxy',
+  'connect',
+  'iptables',
+  'iptables-connect',
+  'iptables-dispatch',
+] as const
 export type SectionName = (typeof sectionNames)[number]
+/** Takes long and is of interest to few: only when it is named. */
+const onRequest: ReadonlySet<SectionName> = new Set(['iptables-dispatch'])
 
 export interface Options {
   readonly sections: readonly SectionName[]
@@ -10,9 +21,26 @@ export interface Options {
   readonly services: number
   readonly endpoints: number
   readonly seed: number
+  readonly iptables: IptablesOptions
+  readonly dispatch: DispatchOptions
   /** Where the results go as JSON. */
   readonly json: string
 }
+
+export interface IptablesOptions {
+  readonly services: number
+  /** No first sync may take longer. */
+  readonly limitMs: number
+}
+
+export interface DispatchOptions {
+  /** Numbers of Services; 1 is always measured, for the others are held against it. */
+  readonly sizes: readonly number[]
+  /** How many entries a leaf of the tree may have. */
+  readonly leafSizes: readonly number[]
+}
+
+const iptablesServices = 5_000
 
 export const usage = `usage: npm run bench -- [OPTION...]
   --quick          2,000 Services and fewer repetitions: under half a minute
@@ -21,6 +49,14 @@ export const usage = `usage: npm run bench -- [OPTION...]
   --endpoints N    of each Service, instead of 8
   --seed N         of the synthetic cluster and its changes; 1 unless given
   --json FILE      instead of bench/results/latest.json
+
+section iptables:
+  --iptables-services N    instead of 5,000; 20,000 take about an hour
+  --iptables-limit N       minutes that a first sync may take: 20 unless given
+
+section iptables-dispatch, which runs only when it is named:
+  --dispatch-services N,...  1,10,50,100,500,1000,10000 unless given; 1 is always measured
+  --leaf-sizes N,...         entries in a leaf of the tree; ${defaultLeafSize} unless given
 `
 
 export class UsageError extends Error {}
@@ -39,6 +75,14 @@ export const parseOptions = (argv: readonly string[], defaultJson: string): Opti
     services,
     endpoints,
     seed: count('--seed', values.seed, 1, 2 ** 31),
+    iptables: {
+      services: count('--iptables-services', values['iptables-services'], quick ? 500 : iptablesServices, 50_000),
+      limitMs: count('--iptables-limit', values['iptables-limit'], 20, 600) * 60_000,
+    },
+    dispatch: {
+      sizes: counts('--dispatch-services', values['dispatch-services'], [1, 10, 50, 100, 500, 1_000, 10_000], 100_000),
+      leafSizes: counts('--leaf-sizes', values['leaf-sizes'], [defaultLeafSize], 10_000),
+    },
     json: values.json ?? defaultJson,
   }
 }
@@ -54,6 +98,10 @@ const parse = (argv: readonly string[]) => {
         services: { type: 'string' },
         endpoints: { type: 'string' },
         seed: { type: 'string' },
+        'iptables-services': { type: 'string' },
+        'iptables-limit': { type: 'string' },
+        'dispatch-services': { type: 'string' },
+        'leaf-sizes': { type: 'string' },
         json: { type: 'string' },
       },
     })
@@ -68,7 +116,7 @@ const sections = (only: readonly string[]): readonly SectionName[] => {
   const named = only.flatMap((list) => list.split(','))
   for (const name of named)
     if (!isSection(name)) throw new UsageError(`--only: "${name}" is none of ${sectionNames.join(', ')}`)
-  return named.length === 0 ? sectionNames : sectionNames.filter((name) => named.includes(name))
+  return sectionNames.filter((name) => (named.length === 0 ? !onRequest.has(name) : named.includes(name)))
 }
 
 const count = (flag: string, text: string | undefined, preset: number, most: number): number => {
@@ -78,3 +126,6 @@ const count = (flag: string, text: string | undefined, preset: number, most: num
     throw new UsageError(`${flag}: "${text}" is no whole number from 1 to ${most}`)
   return value
 }
+
+const counts = (flag: string, text: string | undefined, preset: readonly number[], most: number): readonly number[] =>
+  text === undefined ? preset : text.split(',').map((one) => count(flag, one, 0, most))

@@ -1,6 +1,6 @@
 import { type Summary, summarise } from './stats.ts'
 
-export type Unit = 'ms' | 'µs' | 'MiB' | 'elements' | '×'
+export type Unit = 'ms' | 'µs' | 'MiB' | 'elements' | 'rules' | '×'
 
 /** What a figure is held against. It is shown beside the figure; it never fails a run, because machines differ. */
 export interface Target {

@@ -1,11 +1,13 @@
 /** Inside namespaces of its own: runs the sections that were asked for, prints the report and writes it as JSON. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { iptablesDispatchSection } from './iptables-dispatch/section.ts'
 import { load, machine, quiet } from './machine.ts'
 import { type Options, parseOptions, type SectionName } from './options.ts'
 import { Report } from './report.ts'
 import { cliSection } from './sections/cli.ts'
 import { connectSection } from './sections/connect.ts'
+import { iptablesConnectSection, iptablesSection } from './sections/iptables.ts'
 import { kubeProxySection } from './sections/kube-proxy.ts'
 import type { Bench } from './sections/section.ts'
 import { syncSection } from './sections/sync.ts'
@@ -19,6 +21,9 @@ const runSections = async (bench: Bench): Promise<void> => {
   if (wanted('cli')) await cliSection(bench)
   const kubeProxy = wanted('kube-proxy') ? await kubeProxySection(bench) : undefined
   if (wanted('connect')) await connectSection(bench, kubeProxy)
+  if (wanted('iptables')) await iptablesSection(bench)
+  if (wanted('iptables-connect')) await iptablesConnectSection(bench)
+  if (wanted('iptables-dispatch')) await iptablesDispatchSection(bench)
 }
 
 const run = async (options: Options): Promise<void> => {

@@ -1,4 +1,4 @@
-import { clusterIP, podPlace } from './addresses.ts'
+import { clusterIP, podPlace, scatteredClusterIPs } from './addresses.ts'
 import type { Member, ServiceShape } from './manifests.ts'
 import { Random } from './random.ts'
 
@@ -7,6 +7,8 @@ export interface ClusterSpec {
   readonly services: number
   /** Per Service; one pod each, all ready. */
   readonly endpoints: number
+  /** ClusterIPs are drawn at random, in ascending order; otherwise they follow each other without a gap. */
+  readonly scattered?: boolean
 }
 
 export interface SyntheticService extends ServiceShape {
@@ -23,16 +25,22 @@ const nodePortEvery = 100
  * The Services of a cluster in the order of their numbers: one port and one ClusterIP each, spread over a hundred
  * namespaces. Which pods stand behind which Service, and on which port it listens, follows from the seed.
  */
-export function* synthesize({ seed, services, endpoints }: ClusterSpec): Generator<SyntheticService> {
+export function* synthesize({
+  seed,
+  services,
+  endpoints,
+  scattered = false,
+}: ClusterSpec): Generator<SyntheticService> {
   const random = new Random(seed)
   const pods = shuffled(services * endpoints, random)
+  const addresses = scattered ? scatteredClusterIPs(seed, services).sorted : undefined
   for (let i = 0; i < services; i++) {
     const nodePort = i % nodePortEvery === 0 && i / nodePortEvery < nodePorts ? i / nodePortEvery : undefined
     const own = pods.subarray(i * endpoints, (i + 1) * endpoints)
     yield {
       namespace: `team-${i % 100}`,
       name: `app-${i}`,
-      clusterIP: clusterIP(i),
+      clusterIP: addresses?.[i] ?? clusterIP(i),
       port: random.pick(ports),
       nodePort: nodePort === undefined ? undefined : firstNodePort + nodePort,
       members: Array.from(own, member),

@@ -8,10 +8,9 @@ import { protocolDigit } from '../../src/backends/iptables/protocol-digit.ts'
 import { DispatchTree } from '../../src/backends/iptables/tree/tree.ts'
 import { restoreText, type Statement } from '../../src/kernel/iptables/restore-builder.ts'
 import { type RuleText, ruleText } from '../../src/kernel/iptables/rule-text.ts'
-import { clusterCidr, serviceRange } from '../cluster/addresses.ts'
+import { clusterCidr, scatteredClusterIPs } from '../cluster/addresses.ts'
 import { synthesize } from '../cluster/cluster.ts'
 import { targetPort } from '../cluster/manifests.ts'
-import { Random } from '../cluster/random.ts'
 
 export type Dispatch = { readonly kind: 'flat' } | { readonly kind: 'tree'; readonly leafSize: number }
 
@@ -29,19 +28,14 @@ export interface ServiceList {
   readonly more: readonly DispatchedService[]
 }
 
-/** ClusterIPs are scattered over the range, as the API server hands them out. */
+/** ClusterIPs are scattered over the range. */
 export const scatteredServices = (seed: number, count: number, more: number): ServiceList => {
-  const random = new Random(seed)
-  const [base = '', bits = ''] = serviceRange.split('/')
-  const first = Number.parseInt(hexOf(base), 16)
-  const numbers = new Set<number>()
-  while (numbers.size < count + more) numbers.add(first + random.below(2 ** (32 - Number(bits))))
-  const drawn = [...numbers]
-  const addresses = [...drawn.slice(0, count).sort((a, b) => a - b), ...drawn.slice(count)]
+  const addresses = scatteredClusterIPs(seed, count, more)
+  const ips = [...addresses.sorted, ...addresses.more]
   const all = Array.from(
     synthesize({ seed, services: count + more, endpoints: 1 }),
-    ({ namespace, name, port, members }, i) => ({
-      ip: dotted(addresses[i] ?? first),
+    ({ namespace, name, clusterIP, port, members }, i) => ({
+      ip: ips[i] ?? clusterIP,
       port,
       name: `${namespace}/${name}:http`,
       endpoint: members[0]?.ip ?? '',
@@ -200,6 +194,3 @@ const hexOf = (ip: string): string =>
     .split('.')
     .map((octet) => Number(octet).toString(16).padStart(2, '0'))
     .join('')
-
-const dotted = (address: number): string =>
-  [address >>> 24, (address >>> 16) & 0xff, (address >>> 8) & 0xff, address & 0xff].join('.')

@@ -6,20 +6,10 @@ import type { ConnectOperations, Route } from '../connect/operations.ts'
 import { createScene, deleteScene, type Scene } from '../connect/scene.ts'
 import { Worker } from '../process/worker.ts'
 import type { Report } from '../report.ts'
+import type { Bench } from '../sections/section.ts'
 import type { Summary } from '../stats.ts'
 import { restore } from './restore.ts'
 import { type Dispatch, rulesetOf, scatteredServices } from './ruleset.ts'
-
-export interface DispatchBench {
-  readonly report: Report
-  readonly begin: (group: string) => Promise<void>
-  readonly seed: number
-  readonly quick: boolean
-  /** Numbers of Services; 1 is always measured, for the others are held against it. */
-  readonly sizes: readonly number[]
-  /** How many entries a leaf of the tree may have. */
-  readonly leafSizes: readonly number[]
-}
 
 const connectModule = new URL('../connect/worker.js', import.meta.url)
 
@@ -38,13 +28,18 @@ interface Loaded {
   readonly routes: Readonly<Record<DestinationKind, Route>>
 }
 
-/** Time to open a connection with kube-proxy's linear KUBE-SERVICES and with the tree, for each variant of iptables. */
-export const iptablesDispatchSection = async (bench: DispatchBench): Promise<void> => {
+/**
+ * What finding a Service costs the first packet of a connection in kube-proxy's linear KUBE-SERVICES and in trees of any
+ * leaf size, for each variant of iptables: by this the size of a leaf was chosen.
+ */
+export const iptablesDispatchSection = async (bench: Bench): Promise<void> => {
   for (const variant of variants) await measureVariant(variant, bench)
 }
 
-const measureVariant = async (variant: Variant, bench: DispatchBench): Promise<void> => {
-  const { report, begin, quick, sizes, leafSizes } = bench
+const measureVariant = async (variant: Variant, bench: Bench): Promise<void> => {
+  const { report, begin, options } = bench
+  const { quick } = options
+  const { sizes, leafSizes } = options.dispatch
   await begin(`iptables, ${variant} variant: one iptables-restore, one endpoint each`)
   const dispatches: readonly Dispatch[] = [
     { kind: 'flat' },
@@ -73,14 +68,15 @@ const measureVariant = async (variant: Variant, bench: DispatchBench): Promise<v
   for (const { scene } of loaded) await deleteScene(scene)
 }
 
-const load = async (variant: Variant, dispatch: Dispatch, size: number, bench: DispatchBench): Promise<Loaded> => {
-  const { seed, report, quick } = bench
+const load = async (variant: Variant, dispatch: Dispatch, size: number, bench: Bench): Promise<Loaded> => {
+  const { report, options } = bench
+  const { seed, quick } = options
   const scene = await createScene(`${variant}-${nameOf(dispatch).replaceAll(' ', '-')}-${size}`)
   const changes = quick ? 5 : 15
   const { services, more } = scatteredServices(seed, size, changes)
   const { text, extra, change } = rulesetOf(services, dispatch)
   const ms = await restore(scene.node, variant, text)
-  if (size === Math.max(...bench.sizes)) {
+  if (size === Math.max(...options.dispatch.sizes)) {
     const name = `${nameOf(dispatch)}, ${countOf(size)}`
     const note = { note: `${extra.chains} chains and ${extra.rules} rules more than flat` }
     report.add(`${name}: all`, 'ms', [ms], dispatch.kind === 'flat' ? {} : note)

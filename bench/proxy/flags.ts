@@ -1,8 +1,7 @@
 import { clusterCidr, ownNode } from '../cluster/addresses.ts'
 
-/** How weir is started on the synthetic node. */
-export const nodeFlags = [
-  '--proxy-mode=nftables',
-  `--hostname-override=${ownNode}`,
-  `--cluster-cidr=${clusterCidr}`,
-] as const
+/** How weir is started on the synthetic node, but for the mode. */
+const commonFlags = [`--hostname-override=${ownNode}`, `--cluster-cidr=${clusterCidr}`] as const
+
+export const nodeFlags = ['--proxy-mode=nftables', ...commonFlags] as const
+export const iptablesFlags = ['--proxy-mode=iptables', ...commonFlags] as const

@@ -1,20 +1,16 @@
 import { pino } from 'pino'
-import { NftablesBackend } from '../../src/backends/nftables/backend.ts'
+import type { Backend } from '../../src/backends/backend.ts'
 import { composeProxy, type NodeProxy } from '../../src/cli/compose.ts'
 import { createObservation } from '../../src/cli/observers.ts'
+import type { OnDrift } from '../../src/cli/open-kernel.ts'
 import { parseCommandLine } from '../../src/config/command-line.ts'
+import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { openNftClient } from '../../src/kernel/nft/kernel-client.ts'
-import { openNftMonitor } from '../../src/kernel/nft/monitor.ts'
-import { OwnWriters } from '../../src/kernel/nft/own-writers.ts'
-import { WriteGuard } from '../../src/kernel/nft/write-guard.ts'
 import type { ModelChange } from '../../src/model/change.ts'
-import { families, parseIP } from '../../src/model/ip.ts'
+import { parseIP } from '../../src/model/ip.ts'
 import { systemClock } from '../../src/sync/clock.ts'
 import type { StageDurations, SyncEvents } from '../../src/sync/events.ts'
 import { ownNodeIP } from '../cluster/addresses.ts'
-import { nodeFlags } from './flags.ts'
-import { TimedClient } from './timed-client.ts'
 
 /** One sync of both families, added up. Milliseconds, from the change's arrival to the last acknowledgement. */
 export interface SyncTimes {
@@ -24,37 +20,47 @@ export interface SyncTimes {
   readonly removed: number
 }
 
+/** The part of the kernel that a node programs. */
+export interface BenchKernel {
+  readonly backends: readonly Backend[]
+  close(): void
+}
+
 const noStages: StageDurations = { desiredMs: 0, planMs: 0, applyMs: 0 }
 
 /**
- * weir's own parts between a source and the kernel, wired as `weir run` wires them: both families, the monitor for
+ * weir's own parts between a source and the kernel, wired as `weir run` wires them: both families, the watch for
  * foreign writes, and all observers. Only the source is missing, for which the caller stands in.
  */
 export class BenchNode {
   readonly proxy: NodeProxy
-  readonly client: TimedClient
+  readonly #kernel: BenchKernel
   readonly #stop = new AbortController()
-  readonly #close: () => void
   #syncing = false
   #appliedAt = 0
   #stages = noStages
   #added = 0
   #removed = 0
   #idle: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
+  #repaired: (() => void) | undefined
   #ended: Promise<void> | undefined
 
-  constructor({ keepBatches }: { readonly keepBatches: boolean }) {
-    const { config } = loadConfig(parseCommandLine(['run', ...nodeFlags]), undefined)
-    const logger = pino({ level: 'silent' })
-    const observation = createObservation(config, systemClock, logger)
-    const writers = new OwnWriters()
-    this.client = new TimedClient(openNftClient({ writers }), keepBatches)
-    const report = (): void => {
-      for (const family of families) this.proxy.distrust(family, 'periodic')
-    }
-    const monitor = openNftMonitor({ writers, report })
-    const guard = new WriteGuard(this.client, monitor)
-    const backends = families.map((family) => new NftablesBackend(family, this.client, guard))
+  /** `flags`: of `weir run`. */
+  static async create(
+    flags: readonly string[],
+    open: (config: Config, onDrift: OnDrift) => Promise<BenchKernel>,
+  ): Promise<BenchNode> {
+    const { config } = loadConfig(parseCommandLine(['run', ...flags]), undefined)
+    const late: { node?: BenchNode } = {}
+    const kernel = await open(config, (family, reason) => late.node?.proxy.distrust(family, reason))
+    late.node = new BenchNode(config, kernel)
+    return late.node
+  }
+
+  private constructor(config: Config, kernel: BenchKernel) {
+    this.#kernel = kernel
+    const { backends } = kernel
+    const observation = createObservation(config, systemClock, pino({ level: 'silent' }))
     const last = backends.at(-1)?.family
     observation.add({
       started: () => {
@@ -65,15 +71,12 @@ export class BenchNode {
         if (event.family === last) this.#applied()
       },
       failed: ({ message }) => this.#idle?.reject(new Error(message)),
+      driftRepaired: () => this.#repaired?.(),
     })
     const { observer } = observation
     this.proxy = composeProxy({ config, backends, observer, clock: systemClock, firstWritten: () => {} })
     const address = parseIP(ownNodeIP)
     if (address !== undefined) this.proxy.setAddresses([address])
-    this.#close = () => {
-      monitor.close()
-      this.client.close()
-    }
   }
 
   /** The first sync: everything is handed over at once, and the loop starts. `trackMs` is part of the total. */
@@ -106,10 +109,36 @@ export class BenchNode {
     return { totalMs: this.#appliedAt - start, stages: this.#stages, added: this.#added, removed: this.#removed }
   }
 
+  /** Milliseconds from the end of `damage`, somebody else's write, until the kernel is right again. */
+  async repaired(damage: () => Promise<void>): Promise<number> {
+    let repairedAt = 0
+    const repaired = new Promise<void>((resolve) => {
+      this.#repaired = () => {
+        repairedAt = performance.now()
+        resolve()
+      }
+    })
+    await damage()
+    const start = performance.now()
+    await repaired
+    this.#repaired = undefined
+    return repairedAt - start
+  }
+
+  get backends(): readonly Backend[] {
+    return this.#kernel.backends
+  }
+
+  /** Gives up whatever is under way: who waits for it gets this error. */
+  abort(error: Error): void {
+    this.#idle?.reject(error)
+    this.#stop.abort(error)
+  }
+
   async close(): Promise<void> {
     this.#stop.abort()
     await this.#ended
-    this.#close()
+    this.#kernel.close()
   }
 
   #busy(): boolean {

@@ -3,17 +3,17 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { tableName } from '../../src/backends/nftables/schema.ts'
 import { openNftClient } from '../../src/kernel/nft/kernel-client.ts'
 import type { EndpointSlice } from '../../src/model/endpoint-slice.ts'
-import type { ServiceKey } from '../../src/model/names.ts'
 import { ChangeStream, changeKinds, membersOf } from '../cluster/changes.ts'
 import type { ClusterSpec } from '../cluster/cluster.ts'
 import { clusterObjects, sliceChange } from '../cluster/objects.ts'
 import { kernelMiB, peakMiB } from '../process/memory.ts'
 import { answer } from '../process/worker.ts'
-import { BenchNode, type SyncTimes } from './node.ts'
+import { type NftablesNode, openNftablesNode } from './nftables-node.ts'
+import type { SyncTimes } from './node.ts'
 import type { ColdStart, ProxyOperations, Sample } from './operations.ts'
+import { sliceReaders } from './slices.ts'
 
-interface Open {
-  readonly node: BenchNode
+interface Open extends NftablesNode {
   readonly stream: ChangeStream
   readonly slices: readonly (() => EndpointSlice)[]
 }
@@ -28,15 +28,15 @@ const never = new AbortController().signal
 
 const start = async ({ spec, keepBatches }: { spec: ClusterSpec; keepBatches: boolean }): Promise<ColdStart> => {
   const objects = clusterObjects(spec)
-  const node = new BenchNode({ keepBatches })
+  const { node, client } = await openNftablesNode({ keepBatches })
   await sleep(50)
   const kernelBefore = kernelMiB()
   const { totalMs, stages, trackMs, added, removed } = await node.start(objects)
-  const { scriptMs, commitMs } = node.client
+  const { scriptMs, commitMs } = client
   await sleep(200)
   const kernelAfter = kernelMiB()
-  const slices = [...node.proxy.tracker.services()].map(({ key }) => sliceOf(node, key))
-  open = { node, slices, stream: new ChangeStream(spec, slices) }
+  const slices = sliceReaders(node.proxy.tracker)
+  open = { node, client, slices, stream: new ChangeStream(spec, slices) }
   return {
     totalMs,
     trackMs,
@@ -50,19 +50,12 @@ const start = async ({ spec, keepBatches }: { spec: ClusterSpec; keepBatches: bo
   }
 }
 
-/** Reads a Service's slice as the tracker has it at the time of the call. Holds no object that may be replaced. */
-const sliceOf = ({ proxy }: BenchNode, service: ServiceKey): (() => EndpointSlice) => {
-  return () => {
-    const [slice] = proxy.tracker.slicesOf(service)
-    if (slice === undefined) throw new Error(`${service} has no slice`)
-    return slice
-  }
-}
-
 /** The same bytes as in the cold start, committed again to tables made anew: what the kernel alone takes. */
 const recommit = async ({ times }: { times: number }): Promise<readonly number[]> => {
-  const { node } = opened()
-  const { scripts, batches } = node.client
+  const {
+    node,
+    client: { scripts, batches },
+  } = opened()
   // With it goes the monitor: for a listener the kernel would write down every element once more.
   await node.close()
   const client = openNftClient()

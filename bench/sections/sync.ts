@@ -1,7 +1,7 @@
 import { changeKinds } from '../cluster/changes.ts'
 import type { ClusterSpec } from '../cluster/cluster.ts'
-import { addNetns, deleteNetns } from '../process/netns.ts'
-import { Worker } from '../process/worker.ts'
+import { inOwnNetns as inNetns } from '../process/own-netns.ts'
+import type { Worker } from '../process/worker.ts'
 import type { ColdStart, ProxyOperations, Sample } from '../proxy/operations.ts'
 import { median } from '../stats.ts'
 import { type Bench, size, workerModule } from './section.ts'
@@ -17,21 +17,8 @@ export const syncSection = async (bench: Bench): Promise<void> => {
   await changes(bench)
 }
 
-/** Runs `use` with a worker in a network namespace of its own, and takes both down. */
-const inOwnNetns = async <T>(name: string, use: (start: () => ProxyWorker) => Promise<T>): Promise<T> => {
-  const workers: ProxyWorker[] = []
-  await addNetns(name)
-  try {
-    return await use(() => {
-      const worker: ProxyWorker = new Worker(workerModule, name)
-      workers.push(worker)
-      return worker
-    })
-  } finally {
-    await Promise.all(workers.map((worker) => worker.end()))
-    await deleteNetns(name)
-  }
-}
+const inOwnNetns = <T>(name: string, use: (start: () => ProxyWorker) => Promise<T>): Promise<T> =>
+  inNetns<ProxyOperations, T>(workerModule, name, use)
 
 const coldStarts = async ({ options, report, begin }: Bench): Promise<void> => {
   const { quick, services, endpoints } = options
