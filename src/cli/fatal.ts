@@ -1,6 +1,7 @@
 import { ConfigError } from '../config/config-error.ts'
 import { KernelError } from '../kernel/netlink/error.ts'
 import { ObserveError } from '../observe/error.ts'
+import { SimulateError } from '../simulate/index.ts'
 
 /** Ends the process with one line and status 1. `message` says what is missing or wrong, and with what. */
 export class FatalError extends Error {
@@ -11,10 +12,10 @@ export class FatalError extends Error {
   }
 }
 
-/** For the user: one line, never a stack. Only a wrong command line or configuration has a line for each problem. */
+/** For the user: one line, never a stack. Only a wrong command line, configuration or scenario has a line for each problem. */
 export const describe = (error: unknown): string => {
   if (!(error instanceof Error)) return firstLine(String(error))
-  if (error instanceof ConfigError) return error.message
+  if (error instanceof ConfigError || error instanceof SimulateError) return error.message
   if (!(error instanceof ObserveError)) return firstLine(error.message)
   const reasons = {
     portInUse: 'the address is in use',

@@ -6,6 +6,7 @@ import type { Action, Config } from '../config/config.ts'
 import { toYaml } from '../config/effective.ts'
 import { helpText } from '../config/help.ts'
 import { loadConfig } from '../config/load.ts'
+import { type SimulateOptions, simulateHelp } from '../config/simulate-options.ts'
 import { assertNever } from '../model/assert-never.ts'
 import { createLogger } from '../observe/log/logger.ts'
 import { systemClock } from '../sync/clock.ts'
@@ -16,6 +17,8 @@ import { initOnly } from './init-only.ts'
 import { TextOutput } from './output.ts'
 import { render } from './render.ts'
 import { run } from './run.ts'
+import { simulate } from './simulate.ts'
+import { screenOf, styleOf } from './simulate-terminal.ts'
 import { versionText } from './version.ts'
 
 const output = new TextOutput(process.stdout, 'standard output')
@@ -48,7 +51,8 @@ const stopOnSignals = (): AbortController => {
 
 const main = async (argv: readonly string[]): Promise<void> => {
   const commandLine = parseCommandLine(argv)
-  if (commandLine.help) return say(`${helpText()}\n`)
+  if (commandLine.help) return say(`${commandLine.command === 'simulate' ? simulateHelp() : helpText()}\n`)
+  if (commandLine.simulate !== undefined) return compare(commandLine.simulate, stopOnSignals().signal)
   if (commandLine.command === 'version') return say(`${versionText(commandLine.versionFormat)}\n`)
   const configText = await readConfigFile(commandLine.flags['config'])
   const { config, warnings } = loadConfig(commandLine, configText)
@@ -73,6 +77,11 @@ const act = async (action: Exclude<Action, 'run'>, config: Config, signal: Abort
     default:
       assertNever(action, 'action')
   }
+}
+
+const compare = (options: SimulateOptions, signal: AbortSignal): Promise<void> => {
+  const { env, stdout, stderr } = process
+  return simulate(options, { out: say, style: styleOf(stdout, env), screen: screenOf(stderr, env) }, signal)
 }
 
 const writeConfig = async ({ writeConfigTo = '', effective }: Config): Promise<void> => {
