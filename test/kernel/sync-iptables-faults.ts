@@ -1,10 +1,9 @@
 import type { Ipset, SetHeader, SetRef, SetSpec } from '../../src/kernel/ipset/ipset.ts'
 import { IpsetError } from '../../src/kernel/ipset/ipset-error.ts'
 import type { Member } from '../../src/kernel/ipset/member.ts'
-import { canonicalRule } from '../../src/kernel/iptables/canonical.ts'
 import type { Iptables, Variant } from '../../src/kernel/iptables/iptables.ts'
 import { IptablesError } from '../../src/kernel/iptables/iptables-error.ts'
-import type { Statement, TableChange } from '../../src/kernel/iptables/restore-builder.ts'
+import type { TableChange } from '../../src/kernel/iptables/restore-builder.ts'
 import type { RulesetWatch } from '../../src/kernel/iptables/ruleset-watch.ts'
 import type { Saved } from '../../src/kernel/iptables/save-parser.ts'
 import type { TableName } from '../../src/kernel/iptables/table-name.ts'
@@ -197,13 +196,3 @@ export class TestWatch implements RulesetWatch {
 
   close(): void {}
 }
-
-/** Rules in the words of iptables-save, as the kernel's own are read back. */
-export const canonicalChanges = (changes: readonly TableChange[], family: Family): readonly TableChange[] =>
-  changes.map(({ table, statements }) => ({
-    table,
-    statements: statements.map(
-      (statement): Statement =>
-        'rule' in statement ? { ...statement, rule: canonicalRule(statement.rule, family) } : statement,
-    ),
-  }))

@@ -10,7 +10,6 @@ import { ruleWords } from '../../src/kernel/iptables/rule-text.ts'
 import type { Saved } from '../../src/kernel/iptables/save-parser.ts'
 import type { TableName } from '../../src/kernel/iptables/table-name.ts'
 import { type Family, families } from '../../src/model/ip.ts'
-import { canonicalChanges } from './sync-iptables-faults.ts'
 import { never } from './sync-rig.ts'
 
 /** Rules and sets of both families. */
@@ -67,10 +66,10 @@ class SetAwareIptables implements Iptables {
       for (const statement of statements) {
         const set = 'rule' in statement && statement.kind !== 'delete' ? setOf(statement.rule) : undefined
         if (set !== undefined && !there.has(set))
-          throw new IptablesError('rejected', 'iptables-restore', `Set ${set} doesn't exist.`)
+          throw new IptablesError('rejected', 'iptables-restore', `Set ${set} doesn't exist.`, { line: 1 })
       }
     try {
-      await this.#inner.restore(canonicalChanges(changes, this.family), signal)
+      await this.#inner.restore(changes, signal)
     } finally {
       await this.#count(there)
     }
