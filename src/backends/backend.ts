@@ -13,6 +13,8 @@ export interface Capabilities {
   readonly sourceRanges: boolean
   readonly sctp: boolean
   readonly localhostNodePorts: boolean
+  /** Handles each connection itself: limits their number, tells endpoints who the client is. */
+  readonly connectionOptions?: true
 }
 
 /** A probe has three answers; only the first two may be remembered. */
