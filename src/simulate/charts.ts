@@ -1,4 +1,4 @@
-import { movedInAll, rejected, type SchedulerResult } from './result.ts'
+import { type Delays, movedInAll, rejected, type SchedulerResult } from './result.ts'
 import { type Scenario, schedulerLabel } from './scenario.ts'
 
 /** One chart of the page. `config` is data for `new Chart(canvas, config)` of Chart.js 4. */
@@ -40,19 +40,18 @@ const base = { animation: false, maintainAspectRatio: false, responsive: true } 
 
 /** Charts that compare all schedulers. */
 export const overviewCharts = (results: readonly SchedulerResult[]): readonly Chart[] => [
-  bars(
-    'delay',
-    'Queueing delay',
-    'How long connections wait for their server to begin; the scale is logarithmic.',
-    results,
-    'seconds',
-    [
-      ['p50', ({ queueing }) => positive(queueing.p50)],
-      ['p99', ({ queueing }) => positive(queueing.p99)],
-      ['p99.9', ({ queueing }) => positive(queueing.p999)],
-    ],
-    'logarithmic',
-  ),
+  ...(results.some(({ queueing }) => queueing.max > 0)
+    ? [
+        delays(
+          'delay',
+          'Queueing delay',
+          'How long connections wait until service begins.',
+          results,
+          (one) => one.queueing,
+        ),
+      ]
+    : []),
+  delays('response', 'Response time', 'From the arrival until service ends.', results, (one) => one.response),
   bars(
     'imbalance',
     'Imbalance',
@@ -82,6 +81,27 @@ export const schedulerCharts = (scenario: Scenario, result: SchedulerResult, ind
   shareChart(result, index),
   ...(result.loadOverTime.perServer.length === 0 ? [] : [loadChart(scenario, result, index)]),
 ]
+
+const delays = (
+  id: string,
+  title: string,
+  caption: string,
+  results: readonly SchedulerResult[],
+  of: (result: SchedulerResult) => Delays,
+): Chart =>
+  bars(
+    id,
+    title,
+    `${caption} The scale is logarithmic.`,
+    results,
+    'seconds',
+    [
+      ['p50', (result) => positive(of(result).p50)],
+      ['p99', (result) => positive(of(result).p99)],
+      ['p99.9', (result) => positive(of(result).p999)],
+    ],
+    'logarithmic',
+  )
 
 type Series = readonly [label: string, value: (result: SchedulerResult) => number | null]
 

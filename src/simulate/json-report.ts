@@ -9,20 +9,29 @@ export const jsonVersion = 1
  * have six significant digits, so the last bits of a logarithm do not show. null is what there is no value for.
  */
 export const jsonReport = (scenario: Scenario, results: readonly SchedulerResult[]): string =>
-  `${JSON.stringify(
-    {
-      version: jsonVersion,
-      title: scenario.title,
-      seed: scenario.seed,
-      connections: scenario.connections,
-      protocol: scenario.protocol,
-      duration: results[0]?.duration,
-      notes: notesOn(scenario, results),
-      results: results.map(resultJson),
-    },
-    rounded,
-    2,
+  `${compact(
+    JSON.stringify(
+      {
+        version: jsonVersion,
+        title: scenario.title,
+        seed: scenario.seed,
+        connections: scenario.connections,
+        protocol: scenario.protocol,
+        duration: results[0]?.duration,
+        notes: notesOn(scenario, results),
+        results: results.map(resultJson),
+      },
+      rounded,
+      2,
+    ),
   )}\n`
+
+/** Lists of numbers on one line. A line break in the text is never inside a string. */
+const compact = (json: string): string =>
+  json.replace(
+    /\[\n\s*([-+.\de]+(?:,\n\s*[-+.\de]+)*)\n\s*\]/g,
+    (_, numbers: string) => `[${numbers.replace(/\s+/g, '')}]`,
+  )
 
 /** What a reader of the results should know. */
 export const notesOn = ({ events }: Scenario, [result]: readonly SchedulerResult[]): readonly string[] => {

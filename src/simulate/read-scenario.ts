@@ -7,7 +7,7 @@ import { readEvents } from './read-events.ts'
 import { readPopulation } from './read-population.ts'
 import { readServers } from './read-servers.ts'
 import type { Scenario, SchedulerPlan } from './scenario.ts'
-import { SimulateError } from './simulate-error.ts'
+import { type ScenarioIssue, SimulateError } from './simulate-error.ts'
 
 /** What the command line says in place of the file. */
 export interface Overrides {
@@ -43,10 +43,20 @@ export const readScenario = (text: string, file: string, overrides: Overrides = 
     reading.issues.push({ line: lines.linePos(pos[0]).line, field: '', reason: message })
   if (reading.issues.length > 0) throw new SimulateError('scenario', file, reading.issues)
   const root = new Field(reading, document.contents, '', undefined).mapping(fields)
+  reading.issues.push(...overrideIssues(overrides))
   const scenario = build(root, file, overrides)
   if (reading.issues.length > 0) throw new SimulateError('scenario', file, inOrder(reading.issues))
   return scenario
 }
+
+const overrideIssues = (overrides: Overrides): readonly ScenarioIssue[] =>
+  (['seed', 'connections'] as const).flatMap((name) => {
+    const value = overrides[name]
+    const { min, max } = limits[name]
+    if (value === undefined || (value >= min && value <= max)) return []
+    const reason = `must be a whole number from ${min} to ${max}, not ${value}`
+    return [{ line: undefined, field: `--${name}`, reason }]
+  })
 
 const build = (root: Mapping, file: string, overrides: Overrides): Scenario => {
   const protocol = root.get('protocol')?.choice(['TCP', 'UDP']) ?? 'TCP'

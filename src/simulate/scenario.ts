@@ -3,6 +3,7 @@ import type { Cidr } from '../model/cidr.ts'
 import type { IP } from '../model/ip.ts'
 import type { Port } from '../model/port.ts'
 import type { Scheduler, SchedulerFlag } from '../model/scheduling.ts'
+import { formatDuration } from './duration.ts'
 
 /** What is simulated: parsed and checked. Times are seconds, rates are per second. docs/simulate.md says what each field means. */
 export interface Scenario {
@@ -102,12 +103,14 @@ export interface SchedulerPlan {
 export const schedulerLabel = ({ name, flags }: SchedulerPlan): string =>
   flags.length === 0 ? name : `${name} (${flags.join(', ')})`
 
-/** `c dies`. */
+/** `c dies`; what the change is called that follows from the event. */
 export const eventLabel = ({ server, action }: PlannedEvent, servers: readonly { readonly name: string }[]): string => {
   const name = servers[server]?.name ?? ''
   switch (action.kind) {
     case 'die':
-      return `${name} dies`
+      return action.noticedAfter > 0
+        ? `${name} dies, noticed after ${formatDuration(action.noticedAfter)}`
+        : `${name} dies`
     case 'leave':
       return `${name} leaves`
     case 'join':

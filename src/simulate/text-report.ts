@@ -44,10 +44,25 @@ const overviewColumns: readonly Column<SchedulerResult>[] = [
 
 const overview = (results: readonly SchedulerResult[], style: TextStyle): readonly string[] => {
   const [head = '', ...rows] = tableLines(overviewColumns, results, style.width)
-  return [painter(style)(head, 'bold'), ...rows]
+  const paint = painter(style)
+  return [paint(head, 'bold'), ...rows, '', ...wrapped(legend, style.width).map((line) => paint(line, 'dim'))]
 }
 
-const serverColumns = (total: number): readonly Column<ServerResult>[] => [
+const legend =
+  'max/mean, cv: connections by weight, 1 and 0 are even. load m/m: max/mean of loads by weight, at every moment. ' +
+  'delay, p50, p99: until service begins. moved: clients that a change sent elsewhere although their server still lived.'
+
+const wrapped = (text: string, width: number): readonly string[] => {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + 1 + word.length > width) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
+  }
+  return lines
+}
+
+const serverColumns = (servers: readonly ServerResult[], total: number): readonly Column<ServerResult>[] => [
   { head: 'server', left: true, cell: ({ name }) => name },
   { head: 'weight', cell: ({ weight }) => String(weight), spare: 2 },
   { head: 'connections', cell: ({ connections }) => whole(connections) },
@@ -55,8 +70,14 @@ const serverColumns = (total: number): readonly Column<ServerResult>[] => [
   { head: 'load', cell: ({ meanLoad }) => figure(meanLoad), spare: 3 },
   { head: 'p99', cell: ({ p99Load }) => whole(p99Load), spare: 1 },
   { head: 'peak', cell: ({ peakLoad }) => whole(peakLoad) },
-  { head: 'busy', cell: ({ utilisation }) => (utilisation === undefined ? '' : percent(utilisation, 1)), spare: 4 },
+  ...(servers.every(({ utilisation }) => utilisation === undefined) ? [] : [busyColumn]),
 ]
+
+const busyColumn: Column<ServerResult> = {
+  head: 'busy',
+  cell: ({ utilisation }) => (utilisation === undefined ? '' : percent(utilisation, 1)),
+  spare: 4,
+}
 
 /** Below it a bar says nothing. */
 const leastBar = 6
@@ -69,7 +90,7 @@ const section = (result: SchedulerResult, style: TextStyle): readonly string[] =
   const most = Math.max(1, ...result.servers.map(({ connections }) => connections))
   const shown = result.servers.slice(0, mostRows)
   const room = style.width - indent.length
-  const [head = '', ...rows] = tableLines(serverColumns(total), shown, room - leastBar - 2)
+  const [head = '', ...rows] = tableLines(serverColumns(shown, total), shown, room - leastBar - 2)
   const widest = Math.max(head.length, ...rows.map((row) => row.length))
   const barWidth = Math.min(mostBar, room - widest - 2)
   const drawn = rows.map((row, i) => {
