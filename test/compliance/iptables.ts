@@ -6,7 +6,7 @@ import type { Ipset } from '../../src/kernel/ipset/ipset.ts'
 import { NetlinkIpset } from '../../src/kernel/ipset/netlink-ipset.ts'
 import type { Variant } from '../../src/kernel/iptables/iptables.ts'
 import { IptablesClient } from '../../src/kernel/iptables/iptables-client.ts'
-import type { RulesetWatch } from '../../src/kernel/iptables/ruleset-watch.ts'
+import { openRulesetWatch } from '../../src/kernel/iptables/open-ruleset-watch.ts'
 import { ProcSysctl } from '../../src/kernel/sysctl/proc-sysctl.ts'
 import { ensureInteger } from '../../src/kernel/sysctl/sysctl.ts'
 import { type Family, families } from '../../src/model/ip.ts'
@@ -22,9 +22,11 @@ export interface IptablesOptions extends IptablesLayout {
   readonly variant: Variant
 }
 
+type Watch = ReturnType<typeof openRulesetWatch>
+
 interface Running {
   readonly ipset: NetlinkIpset
-  readonly watch: RulesetWatch
+  readonly watch: Watch
   readonly proxy: InProcessProxy
 }
 
@@ -46,8 +48,9 @@ export class IptablesUnderTest implements BackendUnderTest {
     if (coverLoopback(own.nodePortAddresses))
       await ensureInteger(new ProcSysctl(), 'net/ipv4/conf/all/route_localnet', 1, signal)
     const ipset = new NetlinkIpset()
-    const watch = openWatch()
-    const proxy = new InProcessProxy(
+    let proxy: InProcessProxy | undefined
+    const watch = this.#openWatch((family) => void proxy?.distrust(family).catch(() => {}))
+    proxy = new InProcessProxy(
       families.map((family) => this.#backend(family, ipset, watch)),
       own,
     )
@@ -79,13 +82,17 @@ export class IptablesUnderTest implements BackendUnderTest {
 
   async cleanup(): Promise<void> {
     const ipset = new NetlinkIpset()
-    const watch = openWatch()
+    const watch = this.#openWatch(() => {})
     for (const family of families) await this.#backend(family, ipset, watch).cleanup(signal)
     watch.close()
     ipset.close()
   }
 
-  #backend(family: Family, ipset: Ipset, watch: RulesetWatch): IptablesBackend {
+  #openWatch(onForeignWrite: (family: Family) => void): Watch {
+    return openRulesetWatch({ variant: this.#options.variant, families, onForeignWrite })
+  }
+
+  #backend(family: Family, ipset: Ipset, watch: Watch): IptablesBackend {
     const { variant, ...layout } = this.#options
     const settings: IptablesSettings = {
       family,
@@ -95,7 +102,8 @@ export class IptablesUnderTest implements BackendUnderTest {
       nfacct: false,
       ...layout,
     }
-    return new IptablesBackend({ family, settings, iptables: new IptablesClient(variant, family), ipset, watch })
+    const iptables = new IptablesClient(variant, family, { witness: watch })
+    return new IptablesBackend({ family, settings, iptables, ipset, watch })
   }
 
   #need(): Running {
@@ -103,10 +111,3 @@ export class IptablesUnderTest implements BackendUnderTest {
     return this.#running
   }
 }
-
-const openWatch = (): RulesetWatch => ({
-  write: (_family, _bytes, write) => write(),
-  compared: () => {},
-  untouched: () => true,
-  close: () => {},
-})

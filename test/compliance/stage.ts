@@ -35,6 +35,7 @@ export class Stage {
       hosts.set(name, await scene.addHost(name, addresses))
     }
     const stage = new Stage(scene, hosts)
+    await stage.#trackConnections()
     await stage.#extendNode()
     await stage.#extendClient()
     await stage.#extendElsewhere()
@@ -59,6 +60,19 @@ export class Stage {
 
   async close(): Promise<void> {
     await this.#scene.close()
+  }
+
+  /**
+   * The kernel tracks connections, and goes on translating those that it knows, for as long as some rule needs it. On a
+   * node there is always one; here, while ours are gone, established connections would leak out and meet a stranger.
+   */
+  async #trackConnections(): Promise<void> {
+    for (const command of [
+      'add table inet stage',
+      'add chain inet stage tracking { type filter hook prerouting priority 300; }',
+      'add rule inet stage tracking ct state new',
+    ])
+      await this.host('node').run(['nft', command])
   }
 
   /** A second address, one that is a load balancer IP as well, and a way out to `elsewhere`. */

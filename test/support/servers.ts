@@ -34,6 +34,8 @@ const serveHttp = async (name: string, port: number): Promise<Stop> => {
     response.setHeader('content-type', 'application/json')
     response.end(encodeLine(greeting(name, request.socket.remoteAddress, request.socket.remotePort)))
   })
+  // A held connection ends when its holder says so, not when a busy machine takes five seconds over something else.
+  server.keepAliveTimeout = 600_000
   server.listen({ port, host: '::', backlog: 1024 })
   await once(server, 'listening')
   return () => {

@@ -1,0 +1,13 @@
+/** Connections, new and established, while endpoints, Services, rules and the proxy change. */
+import { playScenarios } from '../compliance/iptables-scenarios.ts'
+import { ownNamespace } from '../support/namespace.ts'
+
+ownNamespace(import.meta.url)
+
+await playScenarios(
+  [
+    { variant: 'nft', ipset: false, dispatch: 'flat' },
+    { variant: 'legacy', ipset: true, dispatch: 'tree' },
+  ],
+  ['changes'],
+)
