@@ -22,11 +22,15 @@ export class InProcessProxy {
   readonly #settings: Settings
   readonly #ended = new AbortController()
   #present = new Map<string, ModelChange>()
-  #addresses: readonly IP[] = []
+  readonly #watched: boolean
+  #addresses: readonly IP[]
   #syncing: Promise<void> = Promise.resolve()
 
-  constructor(backends: readonly Backend[], settings: Settings) {
+  /** `addresses`: those of the node, once and for all; unless they are given, the kernel's as they come and go. */
+  constructor(backends: readonly Backend[], settings: Settings, addresses?: readonly IP[]) {
     this.#settings = settings
+    this.#watched = addresses === undefined
+    this.#addresses = addresses ?? []
     const [first] = backends
     if (first === undefined) throw new TypeError('no backend')
     const desired = new TrackedDesired({
@@ -49,11 +53,15 @@ export class InProcessProxy {
   }
 
   async start(objects: readonly Manifest[]): Promise<void> {
+    if (this.#watched) await this.#watchAddresses()
+    await this.update(objects)
+  }
+
+  async #watchAddresses(): Promise<void> {
     const route = new NetlinkRoute()
     const ips = (list: readonly { readonly ip: IP }[]): readonly IP[] => list.map(({ ip }) => ip)
     const present = await route.watchAddresses((list) => void this.#addressesChanged(ips(list)), this.#ended.signal)
     this.#addresses = ips(present)
-    await this.update(objects)
   }
 
   async update(objects: readonly Manifest[]): Promise<void> {
