@@ -1,11 +1,12 @@
 import type { Backend } from '../backends/backend.ts'
 import type { Config } from '../config/config.ts'
 import type { Family, IP } from '../model/ip.ts'
+import { CapabilityReports } from '../sync/capability-reports.ts'
 import type { Clock } from '../sync/clock.ts'
 import type { DriftReason, SyncObserver } from '../sync/events.ts'
 import { FamilySync } from '../sync/family.ts'
 import { SyncLoop } from '../sync/loop.ts'
-import { SchedulerReports, ServiceFacts } from '../sync/service-facts.ts'
+import { ServiceFacts } from '../sync/service-facts.ts'
 import { TrackedDesired } from '../sync/tracked-desired.ts'
 import { TrackingSink } from '../sync/tracking-sink.ts'
 import { Tracker } from '../track/tracker.ts'
@@ -34,20 +35,20 @@ export interface NodeProxy {
 
 /** @throws FatalError when there is no family to serve */
 export const composeProxy = ({ config, backends, observer, clock, firstWritten }: ProxyOptions): NodeProxy => {
-  const supportedSchedulers = backends[0]?.capabilities.schedulers
-  if (supportedSchedulers === undefined) throw new FatalError('neither IPv4 nor IPv6 can be served')
+  const capabilities = backends[0]?.capabilities
+  if (capabilities === undefined) throw new FatalError('neither IPv4 nor IPv6 can be served')
   const tracker = new Tracker({ startedAt: clock.now() })
   let addresses: readonly IP[] = []
   const desired = new TrackedDesired({
     tracker,
     settings: hostSettings(config),
     nodeName: nodeNameOf(config),
-    supportedSchedulers,
+    supportedSchedulers: capabilities.schedulers,
     interfaceAddresses: () => addresses,
   })
   const families = backends.map((backend) => new FamilySync(backend, desired, clock))
   const facts = families.map((sync) => new ServiceFacts(sync, desired, observer))
-  const reports = new SchedulerReports(supportedSchedulers, config.mode, (problem) =>
+  const reports = new CapabilityReports(capabilities, config.mode, (problem) =>
     observer.problem({ problem, source: 'backend' }),
   )
   let written = false

@@ -17,7 +17,7 @@ import { type IptablesFacts, iptablesSettings } from './iptables-settings.ts'
 import { chooseTools, iptablesUnusable } from './iptables-tools.ts'
 import { setsObstacle } from './kernel-sets.ts'
 import type { Handover, Kernel, OnDrift } from './open-kernel.ts'
-import { removeOwnTables } from './own-tables.ts'
+import { everyTable, tryRemoveOwnTables } from './own-tables.ts'
 import { prepareIptables, tryNfacct } from './prepare-iptables.ts'
 import { describeOwnTables, describeTakeover } from './takeover-report.ts'
 
@@ -59,6 +59,7 @@ export const openIptables = async (
     return {
       backends,
       packets: facts.nfacct && nfacct !== undefined ? () => readPackets(nfacct, signal) : undefined,
+      traffic: undefined,
       takeOver: (during) => takeOver(variant, clients, during),
       close,
     }
@@ -100,13 +101,7 @@ const takeOver = async (
   clients: readonly IptablesClient[],
   signal: AbortSignal,
 ): Promise<Handover> => {
-  const errors: Error[] = []
-  const tables = await removeOwnTables(signal).catch((error: unknown) => {
-    signal.throwIfAborted()
-    if (!(error instanceof Error)) throw error
-    errors.push(error)
-    return []
-  })
+  const { tables, errors } = await tryRemoveOwnTables(everyTable, signal)
   const families = clients.map(({ family }) => family)
   const report = await removeLeftovers(signal, { kernel: withClients(clients), inUse: { variant, families } })
   return {

@@ -34,7 +34,10 @@ export const openNftables = async (
     await requireSupport(client, signal)
     const served = (await ipv6Enabled(signal)) ? families : (['IPv4'] as const)
     if (served.length === 1) logger.info('IPv6 is off on this node: serving IPv4 only')
-    const monitor = openNftMonitor({ writers, report: driftReporter(client, served, onDrift, signal) })
+    const monitor = openNftMonitor({
+      writers,
+      report: driftReporter({ client, table: tableName, served, onDrift }, signal),
+    })
     const guard = new WriteGuard(client, monitor)
     return {
       backends: served.map((family) => new NftablesBackend(family, client, guard)),
@@ -49,7 +52,7 @@ export const openNftables = async (
   }
 }
 
-const openClient = (writers: OwnWriters): NftClient => {
+export const openClient = (writers: OwnWriters): NftClient => {
   try {
     return openNftClient({ writers })
   } catch (error) {
@@ -64,14 +67,21 @@ const requireSupport = async (client: NftClient, signal: AbortSignal): Promise<v
   if (probe.kind === 'unsupported') throw new FatalError(describe(probe.why))
 }
 
-const driftReporter = (
-  client: NftClient,
-  served: readonly Family[],
-  onDrift: (family: Family, reason: DriftReason) => void,
+export interface DriftWatch {
+  readonly client: NftClient
+  /** Name of our table, the same in each family. */
+  readonly table: string
+  readonly served: readonly Family[]
+  readonly onDrift: (family: Family, reason: DriftReason) => void
+}
+
+/** Tells of what others do to our tables. */
+export const driftReporter = (
+  { client, table: name, served, onDrift }: DriftWatch,
   signal: AbortSignal,
 ): ((event: NftEvent) => void) => {
   const isOurs = (family: Family, table: { readonly family: string; readonly name: string }): boolean =>
-    table.family === nftFamily(family) && table.name === tableName
+    table.family === nftFamily(family) && table.name === name
   const reasonFor = async (family: Family): Promise<DriftReason> => {
     const tables = await client.tables(signal).catch(() => [])
     return tables.some((table) => isOurs(family, table)) ? 'elementsChanged' : 'tableDeleted'

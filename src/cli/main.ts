@@ -19,6 +19,7 @@ import { render } from './render.ts'
 import { run } from './run.ts'
 import { simulate } from './simulate.ts'
 import { screenOf, styleOf } from './simulate-terminal.ts'
+import { status } from './status.ts'
 import { versionText } from './version.ts'
 
 const output = new TextOutput(process.stdout, 'standard output')
@@ -59,8 +60,8 @@ const main = async (argv: readonly string[]): Promise<void> => {
   const { action } = config
   const stop = stopOnSignals()
   if (action === 'run') return serve(config, warnings, configText, stop)
-  // Clean-up is the same whatever the settings.
-  if (action !== 'cleanup') for (const line of warnings) complain(line)
+  // Clean-up and status are the same whatever the settings.
+  if (action !== 'cleanup' && action !== 'status') for (const line of warnings) complain(line)
   await act(action, config, stop.signal)
 }
 
@@ -72,6 +73,8 @@ const act = async (action: Exclude<Action, 'run'>, config: Config, signal: Abort
       return cleanup((line) => say(`${line}\n`), signal)
     case 'render':
       return render(config, { out: say, warn: complain }, signal)
+    case 'status':
+      return status(config, say, signal)
     case 'init-only':
       return initOnly(config, complain, signal)
     default:

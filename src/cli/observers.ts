@@ -19,6 +19,8 @@ export interface Observation {
   readonly health: ProxyHealth
   /** One more listener, from now on. */
   add(observer: Partial<SyncObserver>): void
+  /** One more path on the metrics port, if it comes before {@link serve}. */
+  route(path: string, route: Route): void
   /**
    * Opens the health and metrics ports; `measure` is called before each answer of /metrics. A port that is taken is
    * tried again every 5 s, with one line about it, unless bindAddressHardFail.
@@ -41,11 +43,13 @@ export const createObservation = (config: Config, clock: Clock, logger: Logger):
   const observer = combineObservers(all, (cause, event) =>
     logger.error({ err: describe(cause) }, `An observer failed on ${event}`),
   )
+  const more = new Map<string, Route>()
   return {
     observer,
     metrics,
     health,
-    add: (more) => void all.push(more),
+    add: (one) => void all.push(one),
+    route: (path, route) => void more.set(path, route),
     serve: async (measure, signal) => {
       const { healthz, metrics: bind, bindAddressHardFail: hardFail } = config
       const open = async (
@@ -67,7 +71,7 @@ export const createObservation = (config: Config, clock: Clock, logger: Logger):
       const servers: RunningServer[] = []
       if (healthz !== undefined) servers.push(await open('Health', healthz, healthRoutes(health, metrics.countProbe)))
       const routes = metricsRoutes({ registry: metrics.registry, mode: config.mode, config: () => config.effective })
-      servers.push(await open('Metrics', bind, measured(routes, measure)))
+      servers.push(await open('Metrics', bind, new Map([...measured(routes, measure), ...more])))
       return servers
     },
   }

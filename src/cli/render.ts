@@ -3,6 +3,8 @@ import { iptablesCapabilities } from '../backends/iptables/backend.ts'
 import { renderIptables } from '../backends/iptables/text.ts'
 import { nftCapabilities } from '../backends/nftables/backend.ts'
 import { renderTable } from '../backends/nftables/text.ts'
+import { userspaceCapabilities } from '../backends/userspace/backend.ts'
+import { renderUserspace } from '../backends/userspace/text.ts'
 import type { Config } from '../config/config.ts'
 import type { ServiceState } from '../model/desired.ts'
 import type { HostState } from '../model/host.ts'
@@ -63,6 +65,11 @@ const renderers: Readonly<Record<Config['mode'], Renderer>> = {
     capabilities: iptablesCapabilities,
     text: (host, states, config) =>
       renderIptables(host, states, iptablesSettings(config, host.family, usualNode(config))),
+  },
+  userspace: {
+    capabilities: userspaceCapabilities,
+    text: (host, states, { userspace: { redirect, portRange } }) =>
+      renderUserspace(host, states, redirect === 'never' ? { kind: 'listen', portRange } : { kind: 'redirect' }),
   },
 }
 

@@ -1,14 +1,16 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { ProcSysctl } from '../kernel/sysctl/proc-sysctl.ts'
+import { jsonReply } from '../observe/http/reply.ts'
 import { systemClock } from '../sync/clock.ts'
 import { composeProxy, type NodeProxy } from './compose.ts'
 import { applyConntrack } from './conntrack.ts'
 import { describe, FatalError } from './fatal.ts'
 import { createObservation } from './observers.ts'
-import { type Kernel, openKernel } from './open-kernel.ts'
+import { type Kernel, type KernelListener, openKernel } from './open-kernel.ts'
 import { type Signals, serveNode } from './serve-node.ts'
 import { nodeNameOf } from './settings.ts'
+import { statusPath } from './status.ts'
 import { version } from './version.ts'
 
 /** How long a sync that is under way may take when the process is told to end. */
@@ -26,7 +28,10 @@ export const run = async (config: Config, logger: Logger, stop: AbortSignal): Pr
   stop.addEventListener('abort', grace, { once: true })
   try {
     await start(config, logger, { stop, work: ended.signal })
-    if (stop.aborted) logger.info('Told to end: the rules stay')
+    if (stop.aborted)
+      logger.info(
+        config.mode === 'userspace' ? 'Told to end: nothing is forwarded any more' : 'Told to end: the rules stay',
+      )
   } catch (error) {
     // What the end interrupted has not failed.
     if (!stop.aborted || error !== stop.reason) throw error
@@ -42,7 +47,11 @@ const start = async (config: Config, logger: Logger, signals: Signals): Promise<
   const observation = createObservation(config, systemClock, logger)
   let proxy: NodeProxy | undefined
   await applyConntrack(config, new ProcSysctl(), signals.work)
-  const kernel = await openKernel(config, (family, reason) => proxy?.distrust(family, reason), logger, signals.work)
+  const listener: KernelListener = {
+    drift: (family, reason) => proxy?.distrust(family, reason),
+    problem: (problem) => observation.observer.problem({ problem, source: 'backend' }),
+  }
+  const kernel = await openKernel(config, listener, logger, signals.work)
   let takeover: Promise<void> = Promise.resolve()
   try {
     proxy = composeProxy({
@@ -54,10 +63,17 @@ const start = async (config: Config, logger: Logger, signals: Signals): Promise<
         takeover = takeOver(kernel, logger, signals.work)
       },
     })
-    if (kernel.packets !== undefined) observation.metrics.countPackets(kernel.packets)
+    const { packets, traffic } = kernel
+    if (packets !== undefined) observation.metrics.countPackets(packets)
+    if (traffic !== undefined) {
+      observation.metrics.countTraffic(() => traffic.measure())
+      observation.route(statusPath, () => jsonReply(200, JSON.stringify(traffic.status())))
+    }
     const served = kernel.backends.map(({ family }) => family)
-    await serveNode({ config, logger, observation, proxy, served }, signals)
+    const serving = serveNode({ config, logger, observation, proxy, served }, signals)
+    await (traffic === undefined ? serving : Promise.race([serving, traffic.failed]))
     await takeover
+    await traffic?.drain()
   } finally {
     kernel.close()
   }

@@ -27,7 +27,7 @@ const detectLocal = (config: DetectLocalConfig): DetectLocal => {
 export const hostSettings = (config: Config): HostSettings => ({
   bindAddress: config.nodeIPOverride,
   nodePortAddresses: nodePortSelection(config),
-  loopbackNodePorts: config.mode === 'iptables' && config.iptables.localhostNodePorts,
+  loopbackNodePorts: config.mode === 'userspace' || (config.mode === 'iptables' && config.iptables.localhostNodePorts),
   detectLocal: detectLocal(config.detectLocal),
   masqueradeAll: config.masqueradeAll,
   masqueradeBit: config.masqueradeBit,

@@ -9,7 +9,7 @@ const words = {
   devices: 'devices',
 } as const satisfies Record<keyof TakeoverReport['counts'], string>
 
-/** Tables of mode nftables, `ip weir`, that were removed. */
+/** Tables of other modes, `ip weir`, that were removed. */
 export const describeOwnTables = (tables: readonly string[]): readonly string[] =>
   tables.length === 0 ? [] : [`removed what weir had left: nftables tables ${tables.join(', ')}`]
 

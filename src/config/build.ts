@@ -9,6 +9,7 @@ import {
   type IptablesConfig,
   localModes,
   type NodePortAddressesConfig,
+  type UserspaceConfig,
 } from './config.ts'
 import { ConfigError, type Issue } from './config-error.ts'
 import { type Active, externalOf } from './effective.ts'
@@ -17,7 +18,13 @@ import { toMilliseconds } from './go-duration.ts'
 import { type Bind, parseBind } from './go-values.ts'
 import { modeOf, requestableModes } from './mode.ts'
 import type { Settings } from './shape.ts'
-import { iptablesDispatches, iptablesVariants, weirDefaults } from './weir-section.ts'
+import {
+  iptablesDispatches,
+  iptablesVariants,
+  parsePortRange,
+  userspaceRedirects,
+  weirDefaults,
+} from './weir-section.ts'
 
 /**
  * Validates and parses.
@@ -72,12 +79,14 @@ export const buildConfig = (settings: Settings, active: Active, commandLine: Com
     oomScoreAdj: settings.oomScoreAdj,
     ...sections(settings),
     iptables: iptablesOf(settings),
+    userspace: userspaceOf(settings),
     logging: loggingOf(settings.logging),
     configFile: flags.config || undefined,
     writeConfigTo: flags['write-config-to'] || undefined,
     manifests: flags.manifests ?? [],
     once: flags.once ?? false,
     renderFamily: flags.family,
+    json: flags.json ?? false,
     serviceProxyName: flags['service-proxy-name'] || undefined,
     effective: externalOf(normalized, active),
   }
@@ -85,7 +94,7 @@ export const buildConfig = (settings: Settings, active: Active, commandLine: Com
 
 const actionOf = ({ command, flags }: CommandLine): Action => {
   if (flags['write-config-to']) return 'write-config'
-  if (command === 'cleanup' || command === 'render') return command
+  if (command === 'cleanup' || command === 'render' || command === 'status') return command
   return flags['init-only'] === true ? 'init-only' : 'run'
 }
 
@@ -144,6 +153,18 @@ const iptablesOf = ({ iptables, weir = weirDefaults }: Settings): IptablesConfig
   variant: iptablesVariants.find((variant) => variant === weir.iptables.variant) ?? 'auto',
   ipset: weir.iptables.ipset,
   dispatch: iptablesDispatches.find((dispatch) => dispatch === weir.iptables.dispatch) ?? 'flat',
+})
+
+const userspaceOf = ({ weir: { userspace } = weirDefaults }: Settings): UserspaceConfig => ({
+  threads: userspace.threads,
+  // Anything else has been refused.
+  redirect: userspaceRedirects.find((redirect) => redirect === userspace.redirect) ?? 'auto',
+  portRange: parsePortRange(userspace.portRange) ?? { first: 0, last: 0 },
+  connectTimeoutMs: toMilliseconds(userspace.connectTimeout),
+  tcpIdleTimeoutMs: toMilliseconds(userspace.tcpIdleTimeout),
+  udpTimeoutMs: toMilliseconds(userspace.udpTimeout),
+  maxConnections: userspace.maxConnections === 0 ? undefined : userspace.maxConnections,
+  drainTimeoutMs: toMilliseconds(userspace.drainTimeout),
 })
 
 const sections = ({

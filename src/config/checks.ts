@@ -38,7 +38,9 @@ export const settingsIssues = (settings: Settings, active: Active): readonly Iss
 const modeIssues = (settings: Settings, active: Active): readonly Issue[] => {
   const issues: Issue[] = []
   if (!requestableModes.some((mode) => mode === settings.mode)) {
-    issues.push(invalid('mode', settings.mode, 'must be iptables, ipvs, nftables or blank (blank means nftables)'))
+    issues.push(
+      invalid('mode', settings.mode, 'must be iptables, ipvs, nftables, userspace or blank (blank means nftables)'),
+    )
   }
   const bits = new Set(['iptables', masqueradeSection(settings.mode)] as const)
   for (const section of bits) {

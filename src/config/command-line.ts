@@ -3,7 +3,7 @@ import { type FlagKindValue, type FlagValues, readFlagValue } from './flag-value
 import { type Flag, type FlagKind, flags, ignoredFlags } from './flags.ts'
 import { parseSimulateOptions, type SimulateOptions } from './simulate-options.ts'
 
-export const commands = ['run', 'render', 'cleanup', 'simulate', 'version'] as const
+export const commands = ['run', 'render', 'status', 'cleanup', 'simulate', 'version'] as const
 export type Command = (typeof commands)[number]
 
 export interface CommandLine {

@@ -5,16 +5,16 @@ import type { FeatureGates } from './feature-gates.ts'
 import type { VModule } from './flag-values.ts'
 import type { Bind } from './go-values.ts'
 import type { Mode, RequestedMode } from './mode.ts'
-import type { IptablesDispatch, IptablesVariant } from './weir-section.ts'
+import type { IptablesDispatch, IptablesVariant, UserspaceRedirect } from './weir-section.ts'
 
 export const localModes = ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'] as const
 export type LocalMode = (typeof localModes)[number]
 
 /**
- * What the process is to do. `write-config` beats `cleanup`, which beats `init-only`, as in kube-proxy; `render` is
- * weir's own.
+ * What the process is to do. `write-config` beats `cleanup`, which beats `init-only`, as in kube-proxy; `render`
+ * and `status` are weir's own.
  */
-export type Action = 'run' | 'render' | 'write-config' | 'cleanup' | 'init-only'
+export type Action = 'run' | 'render' | 'status' | 'write-config' | 'cleanup' | 'init-only'
 
 export interface DetectLocalConfig {
   readonly mode: LocalMode
@@ -79,6 +79,22 @@ export interface IptablesConfig {
   readonly dispatch: IptablesDispatch
 }
 
+/** Mode userspace. A timeout of 0 never runs out. */
+export interface UserspaceConfig {
+  /** 1 or more. */
+  readonly threads: number
+  readonly redirect: UserspaceRedirect
+  /** Loopback ports for cluster IPs; both ends belong to it. */
+  readonly portRange: { readonly first: number; readonly last: number }
+  readonly connectTimeoutMs: number
+  readonly tcpIdleTimeoutMs: number
+  readonly udpTimeoutMs: number
+  /** Of the process; undefined = as many as it has descriptors for. */
+  readonly maxConnections: number | undefined
+  /** How long connections may go on once the process is told to end; 0 = not at all. */
+  readonly drainTimeoutMs: number
+}
+
 export interface IpvsConfig {
   /** '' = rr. Any name that the kernel loads. */
   readonly scheduler: string
@@ -138,6 +154,7 @@ export interface Config {
   readonly oomScoreAdj: number
   readonly logging: LoggingConfig
   readonly iptables: IptablesConfig
+  readonly userspace: UserspaceConfig
   readonly ipvs: IpvsConfig
   readonly windows: WindowsConfig
   /** Watched: the process exits when it changes. undefined = flags only. */
@@ -150,6 +167,8 @@ export interface Config {
   readonly once: boolean
   /** render: this family only. */
   readonly renderFamily: Family | undefined
+  /** status: print JSON. */
+  readonly json: boolean
   /** Serve only Services with this service-proxy-name label; undefined = only those without the label. */
   readonly serviceProxyName: string | undefined
   /** See effectiveConfiguration. */

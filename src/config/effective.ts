@@ -5,6 +5,7 @@ import type { VModule } from './flag-values.ts'
 import { formatGoDuration, type GoDuration, zeroDuration } from './go-duration.ts'
 import { masqueradeSection, modeOf, periodSection } from './mode.ts'
 import type { Settings } from './shape.ts'
+import { externalWeir } from './weir-section.ts'
 
 /** A part of the configuration as JSON has it: durations are Go's text, a list that was not given is null. */
 type External<T> = T extends GoDuration
@@ -25,12 +26,13 @@ interface Stream {
  * leaves out empty `omitempty` fields.
  */
 export type KubeProxyConfigurationV1Alpha1 = External<
-  Omit<Settings, 'featureGates' | 'logging' | 'windowsRunAsService'>
+  Omit<Settings, 'featureGates' | 'logging' | 'windowsRunAsService' | 'weir'>
 > & {
   readonly kind: 'KubeProxyConfiguration'
   readonly apiVersion: 'kubeproxy.config.k8s.io/v1alpha1'
   readonly featureGates: FeatureGates | undefined
   readonly windowsRunAsService: true | undefined
+  readonly weir: ReturnType<typeof externalWeir> | undefined
   readonly logging: {
     readonly format: string
     readonly flushFrequency: string
@@ -115,6 +117,7 @@ export const externalOf = (settings: Settings, active: Active): KubeProxyConfigu
     },
     configSyncPeriod: formatGoDuration(settings.configSyncPeriod),
     windowsRunAsService: settings.windowsRunAsService || undefined,
+    weir: settings.weir === undefined ? undefined : externalWeir(settings.weir),
   }
 }
 

@@ -19,6 +19,7 @@ const usage = `weir: a layer-4 service proxy for Kubernetes nodes, in kube-proxy
 Usage:
   weir [run] [flags]      serve the node
   weir render [flags]     print what would be programmed, and change nothing
+  weir status [flags]     print what the running process serves, and its connections
   weir cleanup [flags]    remove what weir and kube-proxy programmed
   weir simulate SCENARIO  compare the schedulers of LVS on a scenario; weir simulate --help has its flags
   weir version            print the version

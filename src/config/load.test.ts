@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseCommandLine } from './command-line.ts'
 import { ConfigError } from './config-error.ts'
+import { toYaml } from './effective.ts'
 import { type LoadedConfig, loadConfig } from './load.ts'
 import { nodePortSelection } from './node-port-selection.ts'
 
@@ -450,4 +451,55 @@ test.each([
 ])('NodePort addresses in mode %j from %j', (mode, addresses, expected) => {
   const { config } = byFlags(`--proxy-mode=${mode}`, ...addresses.map((address) => `--nodeport-addresses=${address}`))
   expect(nodePortSelection(config)).toEqual(expected)
+})
+
+describe('mode userspace', () => {
+  test('has defaults', () => {
+    expect(byFlags('--proxy-mode=userspace').config).toMatchObject({
+      mode: 'userspace',
+      requestedMode: 'userspace',
+      userspace: {
+        threads: 1,
+        redirect: 'auto',
+        portRange: { first: 20_000, last: 29_999 },
+        connectTimeoutMs: 2000,
+        tcpIdleTimeoutMs: 3_600_000,
+        udpTimeoutMs: 60_000,
+        maxConnections: undefined,
+        drainTimeoutMs: 20_000,
+      },
+    })
+  })
+  test('takes its settings from flags or from the section weir', () => {
+    const expected = {
+      threads: 2,
+      redirect: 'always',
+      portRange: { first: 3000, last: 3999 },
+      connectTimeoutMs: 500,
+      tcpIdleTimeoutMs: 0,
+      udpTimeoutMs: 5000,
+      maxConnections: 9,
+      drainTimeoutMs: 0,
+    }
+    const flags = [
+      '--userspace-threads=2',
+      '--userspace-redirect=always',
+      '--userspace-port-range=3000-3999',
+      '--userspace-connect-timeout=500ms',
+      '--userspace-tcp-idle-timeout=0s',
+      '--userspace-udp-timeout=5s',
+      '--userspace-max-connections=9',
+      '--userspace-drain-timeout=0s',
+    ]
+    expect(byFlags('--proxy-mode=userspace', ...flags).config.userspace).toEqual(expected)
+    const file = `mode: userspace
+weir:
+  userspace: {threads: 2, redirect: always, portRange: 3000-3999, connectTimeout: 500ms, tcpIdleTimeout: 0s, udpTimeout: 5s, maxConnections: 9, drainTimeout: 0s}
+`
+    const { config, warnings } = byFile(file)
+    expect(config.userspace).toEqual(expected)
+    expect(warnings).toEqual([])
+    expect(config.effective.weir?.iptables).toBeUndefined()
+    expect(byFile(toYaml(config.effective).replace(/^(apiVersion|kind):.*\n/gm, '')).config.userspace).toEqual(expected)
+  })
 })

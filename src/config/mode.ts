@@ -1,12 +1,15 @@
 /** A mode that a configuration may ask for; '' leaves it to the default. */
-export const requestableModes = ['', 'iptables', 'ipvs', 'nftables'] as const
+export const requestableModes = ['', 'iptables', 'ipvs', 'nftables', 'userspace'] as const
 export type RequestedMode = (typeof requestableModes)[number]
 
 /** A mode that there is a backend for. */
-export type Mode = 'nftables' | 'iptables'
+export type Mode = 'nftables' | 'iptables' | 'userspace'
 
-/** What runs when `mode` is asked for. weir's default is nftables, kube-proxy's is iptables. */
-export const modeOf = (mode: string): Mode => (mode === 'iptables' ? 'iptables' : 'nftables')
+/**
+ * What runs when `mode` is asked for. weir's default is nftables, kube-proxy's is iptables. kube-proxy had a mode
+ * userspace of its own until v1.25.
+ */
+export const modeOf = (mode: string): Mode => (mode === 'iptables' || mode === 'userspace' ? mode : 'nftables')
 
 /** The section that supplies syncPeriod and minSyncPeriod. */
 export const periodSection = (mode: string): 'iptables' | 'ipvs' | 'nftables' =>

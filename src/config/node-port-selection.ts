@@ -10,6 +10,6 @@ export const nodePortSelection = ({
   requestedMode,
 }: Pick<Config, 'nodePortAddresses' | 'requestedMode'>): 'primary' | readonly Cidr[] => {
   if (nodePortAddresses.kind === 'cidrs') return nodePortAddresses.cidrs
-  const everywhere = nodePortAddresses.kind === 'unset' && (requestedMode === 'iptables' || requestedMode === 'ipvs')
+  const everywhere = nodePortAddresses.kind === 'unset' && requestedMode !== '' && requestedMode !== 'nftables'
   return everywhere ? [] : 'primary'
 }

@@ -104,7 +104,19 @@ export const configurationShape = {
   configSyncPeriod: goDuration,
   portRange: text,
   windowsRunAsService: boolean,
-  weir: { iptables: { variant: text, ipset: boolean, dispatch: text } },
+  weir: {
+    iptables: { variant: text, ipset: boolean, dispatch: text },
+    userspace: {
+      threads: int32,
+      redirect: text,
+      portRange: text,
+      connectTimeout: goDuration,
+      tcpIdleTimeout: goDuration,
+      udpTimeout: goDuration,
+      maxConnections: int32,
+      drainTimeout: goDuration,
+    },
+  },
 } as const satisfies Shape
 
 /** What the file says. */

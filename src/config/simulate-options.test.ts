@@ -92,6 +92,6 @@ describe('weir simulate', () => {
 
   it('must come first, because its flags are its own', () => {
     expect(() => parseCommandLine(['--v=2', 'simulate'])).toThrow('simulate must come first')
-    expect(() => parseCommandLine(['run', '--json=x'])).toThrow('unknown flag: --json')
+    expect(() => parseCommandLine(['run', '--html=x'])).toThrow('unknown flag: --html')
   })
 })

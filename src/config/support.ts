@@ -44,6 +44,16 @@ const iptablesFields = [
   'weir.iptables.ipset',
   'weir.iptables.dispatch',
 ] as const
+const userspaceFields = [
+  'threads',
+  'redirect',
+  'portRange',
+  'connectTimeout',
+  'tcpIdleTimeout',
+  'udpTimeout',
+  'maxConnections',
+  'drainTimeout',
+].map((name) => `weir.userspace.${name}`)
 const masqueradeFields = ['masqueradeAll', 'masqueradeBit'] as const
 
 /** Fields of sections that the mode does not read. */
@@ -52,9 +62,11 @@ const fieldsOfOtherModes = (mode: string): readonly string[] => [
     .filter((section) => section !== periodSection(mode))
     .flatMap((section) => periodFields.map((name) => `${section}.${name}`)),
   ...(['iptables', 'nftables'] as const)
-    .filter((section) => section !== masqueradeSection(mode))
+    // In mode userspace endpoints see the node anyway.
+    .filter((section) => section !== masqueradeSection(mode) || mode === 'userspace')
     .flatMap((section) => masqueradeFields.map((name) => `${section}.${name}`)),
   ...(modeOf(mode) === 'iptables' ? [] : iptablesFields),
+  ...(modeOf(mode) === 'userspace' ? [] : userspaceFields),
 ]
 
 /**

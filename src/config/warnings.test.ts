@@ -70,6 +70,27 @@ describe('warnings', () => {
     const file = 'iptables: {localhostNodePorts: true}\nweir: {iptables: {variant: auto, ipset: false, dispatch: flat}}'
     expect(byFile(`mode: ${mode}\n${file}\n`).warnings.filter((line) => !line.startsWith('mode'))).toEqual([])
   })
+  const ofUserspace = [
+    '--userspace-threads=2',
+    '--userspace-redirect=never',
+    '--userspace-port-range=3000-3999',
+    '--userspace-connect-timeout=1s',
+    '--userspace-tcp-idle-timeout=0',
+    '--userspace-udp-timeout=5s',
+    '--userspace-max-connections=9',
+    '--userspace-drain-timeout=0',
+  ]
+  test('mode userspace acts on what is its own, and has no masquerading', () => {
+    expect(byFlags('--proxy-mode=userspace', ...ofUserspace).warnings).toEqual([])
+    expect(byFlags('--proxy-mode=userspace', '--masquerade-all').warnings).toEqual([
+      '--masquerade-all has no effect in mode userspace',
+    ])
+  })
+  test.each(['nftables', 'iptables'])('mode %s acts on nothing of that', (mode) => {
+    expect(byFlags(`--proxy-mode=${mode}`, ...ofUserspace).warnings).toEqual(
+      ofUserspace.map((flag) => `${flag.replace(/=.*/, '')} has no effect in mode ${mode}`),
+    )
+  })
   test('what the file sets is named as a field, even beside the flag', () => {
     expect(byFile('mode: nftables\nconntrack: {min: 5}\n', '--conntrack-min=6').warnings).toEqual([
       '--conntrack-min is ignored because --config is given',

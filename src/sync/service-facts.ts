@@ -1,9 +1,6 @@
 import type { ServiceState } from '../model/desired.ts'
 import type { Family } from '../model/ip.ts'
 import type { ServiceKey } from '../model/names.ts'
-import type { Problem } from '../model/problem.ts'
-import type { Scheduler } from '../model/scheduling.ts'
-import type { Tracker } from '../track/tracker.ts'
 import type { HealthCheck, SyncObserver } from './events.ts'
 import type { FamilySync } from './family.ts'
 import type { TrackedDesired } from './tracked-desired.ts'
@@ -81,35 +78,5 @@ export class ServiceFacts {
     if (last !== undefined && last.port === next.port && last.localEndpoints === next.localEndpoints) return
     this.#health.set(key, next)
     into.set(key, next)
-  }
-}
-
-/** Says once per Service and choice that its backend lacks the scheduler it asks for. */
-export class SchedulerReports {
-  readonly #reported = new Map<ServiceKey, Scheduler>()
-  readonly #supported: ReadonlySet<Scheduler>
-  readonly #backend: string
-  readonly #report: (problem: Problem) => void
-
-  constructor(supported: ReadonlySet<Scheduler>, backend: string, report: (problem: Problem) => void) {
-    this.#supported = supported
-    this.#backend = backend
-    this.#report = report
-  }
-
-  check(key: ServiceKey, tracker: Tracker): void {
-    const service = tracker.service(key)
-    const scheduler = service?.scheduling.scheduler
-    if (service === undefined || scheduler === undefined || this.#supported.has(scheduler)) {
-      this.#reported.delete(key)
-      return
-    }
-    if (this.#reported.get(key) === scheduler) return
-    this.#reported.set(key, scheduler)
-    this.#report({
-      object: { kind: 'Service', namespace: service.namespace, name: service.name },
-      field: 'metadata.annotations[weir.dev/scheduler]',
-      reason: `the ${this.#backend} backend cannot do "${scheduler}", so "random" is used`,
-    })
   }
 }

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { composeProxy, type NodeProxy } from '../../src/cli/compose.ts'
 import { openNftables } from '../../src/cli/kernel.ts'
+import { openIptables } from '../../src/cli/kernel-iptables.ts'
+import type { OnDrift } from '../../src/cli/open-kernel.ts'
 import { parseCommandLine } from '../../src/config/command-line.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { systemClock } from '../../src/sync/clock.ts'
@@ -35,14 +37,15 @@ export class RunningProxy {
     )
     const events: Event[] = []
     let proxy: NodeProxy | undefined
-    const nftables = await openNftables(
-      (family, reason) => proxy?.distrust(family, reason),
-      pino({ level: 'silent' }),
-      never,
-    )
+    const onDrift: OnDrift = (family, reason) => proxy?.distrust(family, reason)
+    const logger = pino({ level: 'silent' })
+    const kernel =
+      config.mode === 'iptables'
+        ? await openIptables(config, onDrift, logger, never)
+        : await openNftables(onDrift, logger, never)
     proxy = composeProxy({
       config,
-      backends: nftables.backends,
+      backends: kernel.backends,
       observer: recorder(events),
       clock: systemClock,
       firstWritten: () => {},
@@ -50,7 +53,7 @@ export class RunningProxy {
     proxy.sink.changes(cluster)
     proxy.sink.synced()
     proxy.setAddresses(nodeAddresses)
-    const running = new RunningProxy(proxy, events, nftables.close)
+    const running = new RunningProxy(proxy, events, kernel.close)
     await until(() => running.of('applied').length >= 2)
     return running
   }

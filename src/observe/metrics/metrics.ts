@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { HealthCode, HealthPath } from '../health/health-routes.ts'
 import { nfacctMetrics, type RulePackets } from './iptables-metrics.ts'
 import { kubeProxyMetrics, type ProxyMode } from './kube-proxy-metrics.ts'
+import { type ProcessTraffic, userspaceMetrics } from './userspace-metrics.ts'
 import { type SourceMetrics, weirMetrics } from './weir-metrics.ts'
 
 /** What was built, as `weir_build_info` shows it. */
@@ -21,6 +22,8 @@ export interface Metrics {
   countProbe(path: HealthPath, code: HealthCode): void
   /** From now on the packets that the kernel counts for rules are read at each scrape. At most once. */
   countPackets(read: () => Promise<RulePackets | undefined>): void
+  /** From now on what passes through this process is read at each scrape. At most once. */
+  countTraffic(read: () => ProcessTraffic): void
 }
 
 /** All series of this process in a registry of their own. */
@@ -51,5 +54,6 @@ export const createMetrics = (mode: ProxyMode, build: BuildInfo, clock: Clock): 
     source: weir.source,
     countProbe: kubeProxy.countProbe,
     countPackets: (read) => nfacctMetrics(registry, read),
+    countTraffic: (read) => userspaceMetrics(registry, read),
   }
 }
