@@ -10,9 +10,10 @@ import { ownNamespace } from '../support/namespace.ts'
 import { cluster, drop, plain, withEndpoints } from './sync-cluster.ts'
 import { dumpRules } from './sync-iptables-dump.ts'
 import type { RuleKernel } from './sync-iptables-kernel.ts'
+import { chainOf, meddlings } from './sync-iptables-meddling.ts'
 import { closeKernels, kernels, start, wantedFor } from './sync-iptables-process.ts'
 import { layoutName, layouts } from './sync-iptables-rig.ts'
-import { iptables, restore, saved, wipeRules } from './sync-iptables-tools.ts'
+import { iptables, restore, wipeRules } from './sync-iptables-tools.ts'
 
 ownNamespace(import.meta.url)
 t.teardown(closeKernels)
@@ -89,62 +90,12 @@ for (const variant of variants)
       await wipeRules(variant)
     })
 
-interface Meddling {
-  readonly what: string
-  /** Of table nat and filter, for IPv4. */
-  readonly commands: readonly string[]
-}
-
-const svc = (variant: Variant): string => {
-  const found = /-A KUBE-(?:SERVICES|NODEPORTS) .*"ns\/plain-33 cluster IP".* -j (\S+)/.exec(saved(variant, 'IPv4'))
-  if (found?.[1] === undefined) throw new Error('no chain of ns/plain-33')
-  return found[1]
-}
-
-const meddlings = (variant: Variant): readonly Meddling[] => {
-  const chain = svc(variant)
-  const rule = (to: string): string => `-t nat -A ${to} -d 9.9.9.9 -j ACCEPT`
-  return [
-    { what: 'KUBE-SERVICES of nat flushed', commands: ['-t nat -F KUBE-SERVICES'] },
-    { what: 'KUBE-SERVICES of filter flushed', commands: ['-t filter -F KUBE-SERVICES'] },
-    { what: 'all of nat flushed', commands: ['-t nat -F'] },
-    { what: 'all of nat flushed and deleted', commands: ['-t nat -F', '-t nat -X'] },
-    {
-      what: 'everything flushed and deleted',
-      commands: ['-t nat -F', '-t nat -X', '-t filter -F', '-t filter -X', '-t mangle -F', '-t mangle -X'],
-    },
-    { what: 'a chain of a Service flushed', commands: [`-t nat -F ${chain}`] },
-    {
-      what: 'a chain of a Service deleted',
-      commands: ['-t nat -F KUBE-SERVICES', `-t nat -F ${chain}`, `-t nat -X ${chain}`],
-    },
-    { what: 'a rule in the chain of a Service', commands: [rule(chain)] },
-    { what: 'rules in front', commands: ['-t nat -I KUBE-SERVICES -j ACCEPT', '-t filter -I KUBE-FORWARD -j DROP'] },
-    { what: 'a rule twice', commands: ['-t nat -A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN'] },
-    { what: 'a rule behind the gate to the node ports', commands: [rule('KUBE-SERVICES')] },
-    { what: 'a fixed rule deleted', commands: ['-t nat -D KUBE-MARK-MASQ 1', '-t filter -D KUBE-FORWARD 2'] },
-    {
-      what: 'jumps deleted',
-      commands: ['-t nat -F PREROUTING', '-t nat -F OUTPUT', '-t filter -F FORWARD', '-t nat -F POSTROUTING'],
-    },
-    { what: 'the canary deleted', commands: ['-t mangle -X KUBE-PROXY-CANARY'] },
-    {
-      what: 'a chain that looks like ours',
-      commands: ['-t nat -N KUBE-SVC-AAAAAAAAAAAAAAAA', rule('KUBE-SVC-AAAAAAAAAAAAAAAA')],
-    },
-    {
-      what: 'a tree that looks like ours',
-      commands: ['-t nat -N WEIR-X', rule('WEIR-X'), '-t nat -N WEIR-Y', '-t nat -A WEIR-Y -j WEIR-X'],
-    },
-  ]
-}
-
 for (const variant of variants) {
   t.test(`${variant}: what others do to our rules is put right`, async (t) => {
     const wanted = await wantedFor(variant, all)
     const { rig } = start(variant, all)
     await rig.mustSync()
-    for (const { what, commands } of meddlings(variant)) {
+    for (const { what, commands } of meddlings(variant, 'ns/plain-33')) {
       for (const command of commands) iptables(variant, 'IPv4', command)
       t.notSame(await dumpRules(kernels[variant]), wanted, `${what}: there it is`)
       const before = rig.told.length
@@ -168,13 +119,13 @@ for (const variant of variants) {
     const { length } = await (async () => {
       const { rig } = start(variant, all)
       await rig.mustSync()
-      return meddlings(variant)
+      return meddlings(variant, 'ns/plain-33')
     })()
     for (let i = 0; i < length; i++) {
       await wipeRules(variant)
       const { rig, ipv4 } = start(variant, all)
       await rig.mustSync()
-      const meddling = meddlings(variant)[i]
+      const meddling = meddlings(variant, 'ns/plain-33')[i]
       ipv4.iptables.beforeRestore = () => {
         ipv4.iptables.beforeRestore = () => {}
         for (const command of meddling?.commands ?? []) iptables(variant, 'IPv4', command)
@@ -198,7 +149,7 @@ for (const variant of variants) {
   t.test(`${variant}: somebody else's rule leads to a chain that is to go`, async (t) => {
     const { rig } = start(variant, all)
     await rig.mustSync()
-    const chain = svc(variant)
+    const chain = chainOf(variant, 'ns/plain-33')
     iptables(variant, 'IPv4', '-t nat -N MINE')
     iptables(variant, 'IPv4', `-t nat -A MINE -d 9.9.9.9 -j ${chain}`)
     const wanted = async (): Promise<unknown> => {
@@ -239,7 +190,7 @@ for (const variant of variants) {
   t.test(`${variant}: jumps that somebody moved stay where they are`, async (t) => {
     const { rig } = start(variant, cluster)
     await rig.mustSync()
-    restore(
+    await restore(
       variant,
       'IPv4',
       '*filter\n-I FORWARD -s 198.51.100.0/24 -j DROP\nCOMMIT\n*nat\n-I PREROUTING -d 9.9.9.9 -j ACCEPT\nCOMMIT\n',

@@ -1,15 +1,22 @@
 import { execFileSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { run } from '../../src/kernel/exec/run.ts'
 import type { Variant } from '../../src/kernel/iptables/iptables.ts'
 import { type Family, families } from '../../src/model/ip.ts'
+import { never } from './sync-rig.ts'
 
 /** The tool of one variant and family, as an administrator uses it. */
 export const iptables = (variant: Variant, family: Family, line: string): string =>
   execFileSync(programOf(variant, family), words(line), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 
-/** Input of iptables-restore --noflush. */
-export const restore = (variant: Variant, family: Family, input: string): void => {
-  execFileSync(`${programOf(variant, family)}-restore`, ['--noflush'], { input })
+/** Gives input to iptables-restore --noflush, without holding up this process, which may have the lock. */
+export const restore = async (variant: Variant, family: Family, input: string): Promise<void> => {
+  const wait = variant === 'legacy' ? ['-w', '5'] : []
+  const { status, stderr } = await run([`${programOf(variant, family)}-restore`, ...wait, '--noflush'], {
+    signal: never,
+    input,
+  })
+  if (status !== 0) throw new Error(stderr)
 }
 
 export const saved = (variant: Variant, family: Family): string =>
