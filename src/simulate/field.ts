@@ -65,11 +65,10 @@ export class Field {
     return this.#node === null || this.#node === undefined || (isScalar(this.#node) && this.#node.value === null)
   }
 
-  list(): readonly Field[] {
+  list(): readonly Field[] | undefined {
     if (isSeq(this.#node))
       return this.#node.items.map((item, i) => new Field(this.#reading, item, `${this.path}[${i}]`, this.line))
-    this.wrong(`must be a list, not ${this.shown()}`)
-    return []
+    return this.wrong(`must be a list, not ${this.shown()}`)
   }
 
   text(): string | undefined {

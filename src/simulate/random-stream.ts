@@ -10,10 +10,10 @@ export class RandomStream {
 
   /** `seed`: 32 bits; `purpose`: any number, one for each stream. */
   constructor(seed: number, purpose: number) {
-    this.#a = seed | 0
-    this.#b = purpose | 0
-    this.#c = 0x9e3779b9 | 0
-    for (let i = 0; i < 12; i++) this.next()
+    this.#a = mixed(seed)
+    this.#b = mixed(this.#a ^ purpose)
+    this.#c = mixed(this.#b ^ seed)
+    for (let i = 0; i < 20; i++) this.next()
   }
 
   /** 0 to 2^32 - 1. */
@@ -35,4 +35,12 @@ export class RandomStream {
   below(count: number): number {
     return Math.floor((this.next() / 2 ** 32) * count)
   }
+}
+
+/** So that seeds in a row have nothing in common (the finalizer of MurmurHash3). */
+const mixed = (value: number): number => {
+  let x = (value + 0x9e3779b9) | 0
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b)
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
+  return x ^ (x >>> 16)
 }

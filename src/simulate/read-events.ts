@@ -25,7 +25,7 @@ export const readEvents = (field: Field | undefined, servers: readonly ServerPla
   if (field === undefined) return []
   const standings = servers.map(({ absent }): Standing => (absent ? 'away' : 'there'))
   const before: { time: number; connection: number } = { time: 0, connection: 1 }
-  const items = field.list()
+  const items = field.list() ?? []
   if (items.length > limits.events.max) field.wrong(`more than ${limits.events.max} events`)
   return items.flatMap((item) => {
     const map = item.mapping(fields)

@@ -88,7 +88,8 @@ const readConnections = (root: Mapping, { connections }: Overrides): number => {
 const readSchedulers = (field: Field | undefined): readonly SchedulerPlan[] => {
   if (field === undefined) return schedulers.map((name) => ({ name, flags: [] }))
   const items = field.list()
-  if (items.length === 0) field.wrong('no schedulers')
+  if (items === undefined) return []
+  if (items.length === 0) field.wrong('must name at least one')
   const seen = new Set<string>()
   return items.flatMap((item) => {
     const plan = item.isMapping ? readFlagged(item) : planOf(item.choice(schedulers))

@@ -24,8 +24,8 @@ const usualNetwork = [10, 244, 0, 0]
 const usualPort = 8080
 
 export const readServers = (field: Field | undefined): readonly ServerPlan[] => {
-  if (field === undefined) return []
-  const items = field.list()
+  const items = field?.list()
+  if (field === undefined || items === undefined) return []
   const names = new Set<string>()
   const places = new Set<string>()
   const servers: ServerPlan[] = []
