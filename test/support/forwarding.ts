@@ -62,7 +62,7 @@ export const changeOf = (
   listeners: new Map(listeners.map((spec) => [spec.id, spec])),
 })
 
-export const never = new AbortController().signal
+export const never: AbortSignal = new AbortController().signal
 
 /** Applies one server and one listener for it; the port that clients use. */
 export const serve = async (
