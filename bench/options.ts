@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { defaultLeafSize } from '../src/backends/iptables/tree/tree.ts'
 import { podCapacity } from './cluster/addresses.ts'
+import { isLayoutName, type LayoutName, layouts } from './iptables/layouts.ts'
 
 export const sectionNames = [
   'sync',
@@ -31,6 +32,7 @@ export interface IptablesOptions {
   readonly services: number
   /** No first sync may take longer. */
   readonly limitMs: number
+  readonly layouts: readonly LayoutName[]
 }
 
 export interface DispatchOptions {
@@ -52,6 +54,7 @@ export const usage = `usage: npm run bench -- [OPTION...]
 
 section iptables:
   --iptables-services N    instead of 5,000; 20,000 take about an hour
+  --iptables-layouts L,... ${Object.keys(layouts).join(', ')}; plain,ipset unless given
   --iptables-limit N       minutes that a first sync may take: 20 unless given
 
 section iptables-dispatch, which runs only when it is named:
@@ -78,6 +81,7 @@ export const parseOptions = (argv: readonly string[], defaultJson: string): Opti
     iptables: {
       services: count('--iptables-services', values['iptables-services'], quick ? 500 : iptablesServices, 50_000),
       limitMs: count('--iptables-limit', values['iptables-limit'], 20, 600) * 60_000,
+      layouts: layoutNames(values['iptables-layouts']),
     },
     dispatch: {
       sizes: counts('--dispatch-services', values['dispatch-services'], [1, 10, 50, 100, 500, 1_000, 10_000], 100_000),
@@ -99,6 +103,7 @@ const parse = (argv: readonly string[]) => {
         endpoints: { type: 'string' },
         seed: { type: 'string' },
         'iptables-services': { type: 'string' },
+        'iptables-layouts': { type: 'string' },
         'iptables-limit': { type: 'string' },
         'dispatch-services': { type: 'string' },
         'leaf-sizes': { type: 'string' },
@@ -129,3 +134,11 @@ const count = (flag: string, text: string | undefined, preset: number, most: num
 
 const counts = (flag: string, text: string | undefined, preset: readonly number[], most: number): readonly number[] =>
   text === undefined ? preset : text.split(',').map((one) => count(flag, one, 0, most))
+
+const layoutNames = (text: string | undefined): readonly LayoutName[] => {
+  const named = new Set((text ?? 'plain,ipset').split(','))
+  for (const name of named)
+    if (!isLayoutName(name))
+      throw new UsageError(`--iptables-layouts: "${name}" is none of ${Object.keys(layouts).join(', ')}`)
+  return [...named].filter(isLayoutName)
+}

@@ -5,9 +5,9 @@ import { createScene, deleteScene, type Scene } from '../connect/scene.ts'
 import { Worker } from '../process/worker.ts'
 import type { Bench } from '../sections/section.ts'
 import { startWorker } from './fleet.ts'
-import { type Layout, layoutName, plain, sets, setsAndTree, tree } from './layouts.ts'
+import { isLayoutName, type LayoutName, layouts } from './layouts.ts'
 
-const layouts: readonly Layout[] = [plain, tree, sets, setsAndTree]
+const names: readonly LayoutName[] = Object.keys(layouts).filter(isLayoutName)
 const manyServices = 10_000
 /** The last of so many against the only one, where the dispatch is a tree. */
 const lastTarget = 1.2
@@ -15,7 +15,7 @@ const lastTarget = 1.2
 const connectModule = new URL('../connect/worker.js', import.meta.url)
 
 interface Served {
-  readonly layout: Layout
+  readonly name: LayoutName
   readonly services: number
   readonly scene: Scene
   readonly route: Route
@@ -27,22 +27,22 @@ export const connections = async ({ options, report, begin }: Bench, variant: Va
   const count = many.toLocaleString('en')
   await begin(`iptables, ${variant} variant: client → node → pod, connect(2) to established; one endpoint each`)
   const served: Served[] = []
-  for (const layout of layouts)
-    for (const services of [1, many]) served.push(await serve(variant, layout, { seed: options.seed, services }))
+  for (const name of names)
+    for (const services of [1, many]) served.push(await serve(variant, name, { seed: options.seed, services }))
   const connector = new Worker<ConnectOperations>(connectModule)
   try {
     const routes = served.map(({ route }) => route)
     const perRound = 50
     await connector.ask('connect', { routes, rounds: 2, perRound })
     const samples = await connector.ask('connect', { routes, rounds: options.quick ? 8 : 32, perRound })
-    for (const layout of layouts) {
-      const name = `${layoutName(layout)}${layout === plain ? ", kube-proxy's layout" : ''}`
-      const [only, last] = served.flatMap((one, i) => (one.layout === layout ? [samples[i] ?? []] : []))
+    for (const name of names) {
+      const title = name === 'plain' ? "plain, kube-proxy's layout" : name
+      const [only, last] = served.flatMap((one, i) => (one.name === name ? [samples[i] ?? []] : []))
       if (only === undefined || last === undefined) continue
-      const few = report.add(`${name}, the only Service`, 'µs', only)
-      const all = report.add(`${name}, the last of ${count}`, 'µs', last)
-      const isGoal = layout.dispatch === 'tree' && many === manyServices
-      report.add(`${variant}, ${layoutName(layout)}, the last of ${count} : the only one`, '×', [all.p50 / few.p50], {
+      const few = report.add(`${title}, the only Service`, 'µs', only)
+      const all = report.add(`${title}, the last of ${count}`, 'µs', last)
+      const isGoal = layouts[name].dispatch === 'tree' && many === manyServices
+      report.add(`${variant}, ${name}, the last of ${count} : the only one`, '×', [all.p50 / few.p50], {
         targets: isGoal ? [{ of: 'p50', atMost: lastTarget }] : [],
       })
     }
@@ -55,17 +55,17 @@ export const connections = async ({ options, report, begin }: Bench, variant: Va
 
 const serve = async (
   variant: Variant,
-  layout: Layout,
+  name: LayoutName,
   { seed, services }: Pick<ClusterSpec, 'seed' | 'services'>,
 ): Promise<Served> => {
   const spec: ClusterSpec = { seed, services, endpoints: 1, scattered: true }
-  const scene = await createScene(`${layoutName(layout).replaceAll(' ', '')}-${services}`)
+  const scene = await createScene(`${name}-${services}`)
   const worker = startWorker(scene.node)
-  await worker.ask('start', { spec, layout, variant, limitMs: 300_000 })
+  await worker.ask('start', { spec, layout: layouts[name], variant, limitMs: 300_000 })
   // Rules stay when the process ends.
   await worker.end()
   // They are in ascending order, so that the last one is last in a chain and at each branch of a tree.
   const last = [...synthesize(spec)].at(-1)
   if (last === undefined) throw new Error('no Service')
-  return { layout, services, scene, route: { scene, destinations: [{ ip: last.clusterIP, port: last.port }] } }
+  return { name, services, scene, route: { scene, destinations: [{ ip: last.clusterIP, port: last.port }] } }
 }

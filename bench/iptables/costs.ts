@@ -4,11 +4,10 @@ import type { Target } from '../report.ts'
 import { type Bench, size } from '../sections/section.ts'
 import { median } from '../stats.ts'
 import { Fleet, type Pair } from './fleet.ts'
-import { type Layout, layoutName, plain, sets, setsAndTree } from './layouts.ts'
+import type { LayoutName } from './layouts.ts'
 import type { Applied, FirstSync } from './operations.ts'
 import { otherChanges } from './other-changes.ts'
 
-const layouts: readonly Layout[] = [plain, sets, setsAndTree]
 /** One endpoint changes, in the nft variant. */
 const nftTargetMs = 40
 /** One endpoint changes, against the tool alone, in the legacy variant. */
@@ -21,17 +20,17 @@ const targetServices = 5_000
 export const costs = async (bench: Bench, variant: Variant): Promise<void> => {
   const { options, report, begin } = bench
   const { seed, endpoints, iptables } = options
-  const { services, limitMs } = iptables
+  const { services, limitMs, layouts } = iptables
   const title = `iptables, ${variant} variant, ${size(services, endpoints)} endpoints`
   const fleet = new Fleet({ variant, limitMs, spec: { seed, services, endpoints, scattered: true } })
   try {
     await begin(`${title}: first sync and restart, a process each time`)
     const pairs: Pair[] = []
-    for (const layout of layouts) {
+    for (const name of layouts) {
       try {
-        pairs.push(await fleet.start(layout))
+        pairs.push(await fleet.start(name))
       } catch (error) {
-        report.progress(`${layoutName(layout)}: ${error instanceof Error ? error.message.split('\n')[0] : error}`)
+        report.progress(`${name}: ${error instanceof Error ? error.message.split('\n')[0] : error}`)
         continue
       }
       const pair = pairs.at(-1)
@@ -78,11 +77,11 @@ const showStart = ({ report }: Bench, variant: Variant, { name, cold, restart }:
 }
 
 const ratioOfSets = (pairs: readonly Pair[], pick: (pair: Pair) => number | undefined): number | undefined => {
-  const figure = (wanted: Layout): number | undefined => {
-    const pair = pairs.find(({ layout }) => layout === wanted)
+  const figure = (wanted: LayoutName): number | undefined => {
+    const pair = pairs.find(({ name }) => name === wanted)
     return pair === undefined ? undefined : pick(pair)
   }
-  const [with_, without] = [figure(sets), figure(plain)]
+  const [with_, without] = [figure('ipset'), figure('plain')]
   return with_ === undefined || without === undefined ? undefined : with_ / without
 }
 
@@ -96,7 +95,7 @@ const oneEndpoint = async (bench: Bench, variant: Variant, pairs: readonly Pair[
   const { options, report } = bench
   const { most, least, budgetMs } = options.quick
     ? { most: 12, least: 4, budgetMs: 5_000 }
-    : { most: 60, least: 12, budgetMs: 16_000 }
+    : { most: 60, least: 12, budgetMs: 15_000 }
   const samples = new Map<Pair, Samples>(pairs.map((pair) => [pair, { applied: [], bareMs: [] }]))
   const spent = new Map<Pair, number>()
   // The first changes run unoptimised code.

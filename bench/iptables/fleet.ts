@@ -2,7 +2,7 @@ import type { Variant } from '../../src/kernel/iptables/iptables.ts'
 import type { ClusterSpec } from '../cluster/cluster.ts'
 import { addNetns, deleteNetns } from '../process/netns.ts'
 import { Worker } from '../process/worker.ts'
-import { type Layout, layoutName } from './layouts.ts'
+import { type LayoutName, layouts } from './layouts.ts'
 import type { FirstSync, IptablesOperations } from './operations.ts'
 
 export type IptablesWorker = Worker<IptablesOperations>
@@ -13,8 +13,7 @@ export const startWorker = (netns: string): IptablesWorker => new Worker<Iptable
 
 /** weir in one network namespace, and in another the same rules for the bare tool, which nobody watches. */
 export interface Pair {
-  readonly layout: Layout
-  readonly name: string
+  readonly name: LayoutName
   readonly weir: IptablesWorker
   /** A process that has held the same cluster, so that what it starts is started from as large a heap. */
   readonly twin: IptablesWorker
@@ -40,18 +39,17 @@ export class Fleet {
   }
 
   /** Rejects when a first sync takes longer than the limit. */
-  async start(layout: Layout): Promise<Pair> {
-    const name = layoutName(layout)
+  async start(name: LayoutName): Promise<Pair> {
     const [own, other] = [await this.#addNetns(), await this.#addNetns()]
     const weir = this.#worker(own)
-    const cold = [await this.#first(weir, layout)]
+    const cold = [await this.#first(weir, name)]
     const earlier = this.#worker(other)
-    cold.push(await this.#first(earlier, layout))
+    cold.push(await this.#first(earlier, name))
     await earlier.end()
     const twin = this.#worker(other)
-    const restart = await this.#first(twin, layout)
+    const restart = await this.#first(twin, name)
     await twin.ask('stop', undefined)
-    return { layout, name, weir, twin, cold, restart }
+    return { name, weir, twin, cold, restart }
   }
 
   async close(): Promise<void> {
@@ -59,8 +57,8 @@ export class Fleet {
     for (const name of this.#netns) await deleteNetns(name)
   }
 
-  #first(worker: IptablesWorker, layout: Layout): Promise<FirstSync> {
-    return worker.ask('start', { ...this.#options, layout })
+  #first(worker: IptablesWorker, name: LayoutName): Promise<FirstSync> {
+    return worker.ask('start', { ...this.#options, layout: layouts[name] })
   }
 
   async #addNetns(): Promise<string> {

@@ -8,14 +8,16 @@ export interface Layout {
   readonly dispatch: Dispatch
 }
 
-/** kube-proxy's rules, byte for byte. */
-export const plain: Layout = { ipset: false, dispatch: 'flat' }
-export const tree: Layout = { ipset: false, dispatch: 'tree' }
-export const sets: Layout = { ipset: true, dispatch: 'flat' }
-export const setsAndTree: Layout = { ipset: true, dispatch: 'tree' }
+/** As the options of the suite and its lines call them. `plain` is kube-proxy's rules, byte for byte. */
+export const layouts = {
+  plain: { ipset: false, dispatch: 'flat' },
+  'plain+tree': { ipset: false, dispatch: 'tree' },
+  ipset: { ipset: true, dispatch: 'flat' },
+  'ipset+tree': { ipset: true, dispatch: 'tree' },
+} as const satisfies Readonly<Record<string, Layout>>
+export type LayoutName = keyof typeof layouts
 
-export const layoutName = ({ ipset, dispatch }: Layout): string =>
-  [ipset ? 'ipset' : 'plain', ...(dispatch === 'tree' ? ['tree'] : [])].join(' + ')
+export const isLayoutName = (name: string): name is LayoutName => Object.hasOwn(layouts, name)
 
 export const layoutFlags = ({ ipset, dispatch }: Layout, variant: Variant): readonly string[] => [
   ...iptablesFlags,

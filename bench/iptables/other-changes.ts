@@ -11,7 +11,7 @@ const flushOne = { args: ['--noflush'], input: '*nat\n-F KUBE-SERVICES\nCOMMIT\n
 
 /** Services that come and go, many changes at once, and rules that somebody else removes. */
 export const otherChanges = async ({ options, report }: Bench, { name, weir }: Pair): Promise<void> => {
-  const repetitions = options.quick ? 2 : 5
+  const repetitions = options.quick ? 2 : 4
   const comes: number[] = []
   const goes: number[] = []
   for (let i = 0; i < repetitions; i++) comes.push((await weir.ask('service', 'comes')).totalMs)

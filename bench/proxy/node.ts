@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import type { Backend } from '../../src/backends/backend.ts'
 import { composeProxy, type NodeProxy } from '../../src/cli/compose.ts'
@@ -26,6 +27,10 @@ export interface BenchKernel {
   close(): void
 }
 
+/** Nobody's write goes unnoticed for longer. */
+const settleMs = 500
+const repairLimitMs = 1_200_000
+
 const noStages: StageDurations = { desiredMs: 0, planMs: 0, applyMs: 0 }
 
 /**
@@ -42,7 +47,8 @@ export class BenchNode {
   #added = 0
   #removed = 0
   #idle: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
-  #repaired: (() => void) | undefined
+  #running = 0
+  #repairedAt = 0
   #ended: Promise<void> | undefined
 
   /** `flags`: of `weir run`. */
@@ -65,13 +71,20 @@ export class BenchNode {
     observation.add({
       started: () => {
         this.#syncing = true
+        this.#running++
       },
       applied: (event) => {
+        this.#running--
         this.#add(event)
         if (event.family === last) this.#applied()
       },
-      failed: ({ message }) => this.#idle?.reject(new Error(message)),
-      driftRepaired: () => this.#repaired?.(),
+      failed: ({ message }) => {
+        this.#running--
+        this.#idle?.reject(new Error(message))
+      },
+      driftRepaired: () => {
+        this.#repairedAt = performance.now()
+      },
     })
     const { observer } = observation
     this.proxy = composeProxy({ config, backends, observer, clock: systemClock, firstWritten: () => {} })
@@ -109,20 +122,17 @@ export class BenchNode {
     return { totalMs: this.#appliedAt - start, stages: this.#stages, added: this.#added, removed: this.#removed }
   }
 
-  /** Milliseconds from the end of `damage`, somebody else's write, until the kernel is right again. */
+  /** Milliseconds from the end of `damage`, somebody else's write, to the end of the last sync that repairs it. */
   async repaired(damage: () => Promise<void>): Promise<number> {
-    let repairedAt = 0
-    const repaired = new Promise<void>((resolve) => {
-      this.#repaired = () => {
-        repairedAt = performance.now()
-        resolve()
-      }
-    })
+    this.#repairedAt = 0
     await damage()
-    const start = performance.now()
-    await repaired
-    this.#repaired = undefined
-    return repairedAt - start
+    const end = performance.now()
+    // What was repaired while the damage was still under way may have been damaged again.
+    while (this.#repairedAt < end || this.#running > 0 || performance.now() - this.#repairedAt < settleMs) {
+      if (performance.now() - end > repairLimitMs) throw new Error('the damage has not been repaired')
+      await sleep(20)
+    }
+    return this.#repairedAt - end
   }
 
   get backends(): readonly Backend[] {
