@@ -1,12 +1,13 @@
 /**
  * The kernel is the judge of src/algorithms: in a guest, each scheduler of IPVS and ours go through the same connections,
  * changes of weights and thresholds, removals and additions, and pick alike, one by one. The counters are
- * ours, and compared with the kernel's after each step. WEIR_UML_SEED makes other steps.
+ * ours, and compared with the kernel's after each step. Another WEIR_UML_SEED makes other steps.
  */
 import t from 'tap'
 import { ownNamespace } from '../support/namespace.ts'
 import { describeOutcome, runInGuest } from '../support/uml.ts'
 import { missingGuestMeans } from '../support/uml-means.ts'
+import { kernelModel } from '../uml/kernel-model.ts'
 import { readReports } from '../uml/report.ts'
 import { variants } from '../uml/variants.ts'
 
@@ -30,6 +31,13 @@ else {
     [],
     'the kernel has every scheduler but twos, whose random numbers are its own',
   )
+
+  t.test('which kernels count how', async (t) => {
+    for (const release of ['5.10.0-30-amd64', '6.1.182', '6.6.99', '6.12.103+deb13-amd64'])
+      t.equal(kernelModel(release).overhead, 'legacy', release)
+    for (const release of ['6.1.183', '6.12.104', '6.13.0', '7.0.1'])
+      t.equal(kernelModel(release).overhead, 'total', release)
+  })
 
   for (const { name } of variants)
     t.test(name, async (t) => {

@@ -46,8 +46,8 @@ export type GuestOutcome = GuestOutput &
   )
 
 /**
- * Boots a guest, runs the program in it, and waits until the guest is gone. Nothing stays behind, however this process ends:
- * no process, no file. Needs root. Rejects with the reason of `signal`, or when no process can be started.
+ * Boots a guest, runs the program in it, and waits for the guest's end. Nothing stays behind, however this process ends: no
+ * process, no file. Needs root. Rejects with the reason of `signal`, or when no process can be started.
  */
 export const runInGuest = ({ script, args = [], ...limits }: GuestRun, signal: AbortSignal): Promise<GuestOutcome> => {
   const path = script instanceof URL ? fileURLToPath(script) : script

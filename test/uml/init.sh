@@ -6,7 +6,17 @@ export PATH HOME NO_COLOR
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mount -t tmpfs tmpfs /tmp
+checkout=$(readlink -f "$(dirname "$(readlink -f /run/uml/init)")/../..")
+case $checkout in
+  /tmp/*)
+    # The new /tmp would hide what is to run.
+    mount --bind "$checkout" /mnt
+    mount -t tmpfs tmpfs /tmp
+    mkdir -p "$checkout"
+    mount --move /mnt "$checkout"
+    ;;
+  *) mount -t tmpfs tmpfs /tmp ;;
+esac
 cp /run/uml/command /tmp/command
 mount -t tmpfs tmpfs /run
 mkdir /run/netns

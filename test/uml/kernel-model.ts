@@ -3,8 +3,6 @@ import { type OverheadModel, type Server, setThresholds } from '../../src/algori
 /** What differs between kernels that the guest may be. */
 export interface KernelModel {
   readonly overhead: OverheadModel
-  /** Entries from which lblc and lblcr learn nothing. */
-  readonly cacheLimit: number
   /** What an edit of a server's thresholds does. */
   readonly setThresholds: (server: Server, upper: number, lower: number) => void
 }
@@ -14,7 +12,6 @@ export const kernelModel = (release: string): KernelModel => {
   const total = isAtLeast(release, { '6.1': 183, '6.12': 104 })
   return {
     overhead: total ? 'total' : 'legacy',
-    cacheLimit: isAtLeast(release, { '6.1': 191 }) ? 24576 : Number.POSITIVE_INFINITY,
     setThresholds: total ? setThresholds : setThresholdsBefore,
   }
 }
@@ -26,7 +23,7 @@ const setThresholdsBefore = (server: Server, upper: number, lower: number): void
   server.lowerThreshold = lower
 }
 
-/** Whether a release of one of these stable series has reached the number, or is of a series after all of them. */
+/** Whether a release of one of these stable series has reached its number, or is of a series after all of them. */
 const isAtLeast = (release: string, since: Readonly<Record<string, number>>): boolean => {
   const [, major = '0', minor = '0', patch = '0'] = /^(\d+)\.(\d+)(?:\.(\d+))?/.exec(release) ?? []
   const first = since[`${major}.${minor}`]

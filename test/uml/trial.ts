@@ -140,11 +140,10 @@ export class Trial {
     expiration: number,
     otherOverhead: boolean,
   ): Scheduler {
-    const { cacheLimit } = this.#model
     const legacy = (this.#model.overhead === 'legacy') !== otherOverhead
     const overhead = legacy ? 'legacy' : 'total'
     const now = (): number => this.#clock
-    return createScheduler(name, { servers, flags, cacheLimit, overhead, expiration, random: this.#below, now })
+    return createScheduler(name, { servers, flags, overhead, expiration, random: this.#below, now })
   }
 
   #take(step: Step): void {

@@ -52,13 +52,13 @@ const usual: Variant['mix'] = {
   remove: 6,
   add: 6,
 }
-/** Loads come so close that one connection more or less decides. */
+/** 256 connections that were closed weigh as much as one that is open: with so many, one more or less decides. */
 const mostlyClosing: Variant['mix'] = {
-  open: 1,
-  close: 1,
-  'open-and-close': 95,
+  open: 3,
+  close: 2,
+  'open-and-close': 600,
   'open-again': 1,
-  weight: 2,
+  weight: 0,
   thresholds: 0,
   remove: 0,
   add: 0,
@@ -113,9 +113,9 @@ export const variants: readonly Variant[] = [
   variant('wlc', against('wlc', { name: 'wlc of other kernels', otherOverhead: true }), ', mostly closing', {
     servers: 2,
     mix: mostlyClosing,
-    weights: [1, 1, 1, 2],
+    weights: [1, 1, 2],
     retires: false,
-    chapters: 4,
+    chapters: 6,
     stepsPerChapter: 400,
   }),
   variant('sed', against('wlc')),
