@@ -33,7 +33,7 @@ export class ProgressBar {
     this.#paintedAt = now
     const left = share > 0 ? `, ${Math.ceil((elapsed * (1 - share)) / share / 1000)} s left` : ''
     const figures = ` ${String(Math.floor(100 * share)).padStart(3)} %${left}`
-    const width = Math.min(mostColumns, (this.#screen.columns ?? 80) - figures.length - 3)
+    const width = Math.min(mostColumns, (this.#screen.columns || 80) - figures.length - 3)
     const filled = Math.max(0, Math.round(share * width))
     const bar = width < 5 ? '' : `[${'='.repeat(filled).padEnd(width)}]`
     this.#screen.write(`\r${bar}${figures}${eraseRest}`)

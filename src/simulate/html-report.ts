@@ -39,7 +39,7 @@ ${sections.map(({ result, charts: own }) => section(result, own)).join('\n')}
 const dark = matchMedia('(prefers-color-scheme: dark)').matches
 Chart.defaults.color = dark ? '#ddd' : '#333'
 Chart.defaults.borderColor = dark ? '#444' : '#ddd'
-for (const { id, config } of ${inScript(JSON.stringify(charts.map(({ id, config }) => ({ id, config }))))})
+for (const { id, config } of ${inScript(JSON.stringify(charts.map(({ id, config }) => ({ id, config }))), /</g)})
   new Chart(document.getElementById(id), config)
 </script>
 </body>
@@ -68,7 +68,7 @@ pre { overflow-x: auto; font-size: 13px }
 const escaped = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
 /** A script ends at the first closing tag, whatever the language says. */
-const inScript = (text: string): string => text.replace(/<(?=\/script|!--)/gi, '\\x3c')
+const inScript = (text: string, angles = /<(?=\/script|!--)/gi): string => text.replace(angles, '\\x3c')
 
 /** Comments of the library name its home, and a source map; a page without any address is plainly one that loads nothing. */
 const withoutLinks = (library: string): string =>

@@ -17,7 +17,11 @@ export class Membership {
     this.#servers = servers
     this.#scheduler = scheduler
     this.#plans = servers.map(({ plan }) => plan)
-    for (const one of servers) if (!one.plan.absent) this.#list(one)
+    const bound = new Set(scheduler.servers)
+    for (const one of servers) {
+      if (bound.has(one.server)) one.listed = true
+      else if (!one.plan.absent) this.#list(one)
+    }
   }
 
   /** `now` in seconds, `arrived` connections so far. */

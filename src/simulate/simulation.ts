@@ -75,6 +75,7 @@ export class Simulation {
     this.#script = new EventScript(scenario)
     const choices = new RandomStream(scenario.seed, schedulerPurpose)
     this.#scheduler = createScheduler(plan.name, {
+      servers: boundAtOnce(plan, this.#servers),
       flags: plan.flags,
       random: (below) => choices.below(below),
       now: () => this.#now,
@@ -264,3 +265,15 @@ export class Simulation {
 }
 
 const schedulerPurpose = 6
+
+/**
+ * mh makes its table anew with every server that is added, which takes long with thousands of them. Bound to all of them at
+ * once it ends with the same table, and says so when there are too many. For wrr it is not the same.
+ */
+const boundAtOnce = ({ name }: SchedulerPlan, servers: readonly SimulatedServer[]): readonly Server[] =>
+  name === 'mh'
+    ? servers
+        .filter(({ plan }) => !plan.absent)
+        .map(({ server }) => server)
+        .reverse()
+    : []

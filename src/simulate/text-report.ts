@@ -12,9 +12,14 @@ export const textReport = (scenario: Scenario, results: readonly SchedulerResult
   const paint = painter(style)
   const lines: string[] = []
   if (scenario.title !== '') lines.push(paint(scenario.title, 'bold'))
-  lines.push(paint(subtitle(scenario, results), 'dim'), '', ...overview(results, style))
+  lines.push(
+    ...wrapped(subtitle(scenario, results), style.width).map((line) => paint(line, 'dim')),
+    '',
+    ...overview(results, style),
+  )
   for (const result of results) lines.push('', ...section(result, style))
-  for (const note of notesOn(scenario, results)) lines.push('', paint(`Note: ${note}`, 'warn'))
+  for (const note of notesOn(scenario, results))
+    lines.push('', ...wrapped(`Note: ${note}`, style.width).map((line) => paint(line, 'warn')))
   return `${lines.join('\n')}\n`
 }
 
@@ -101,7 +106,9 @@ const section = (result: SchedulerResult, style: TextStyle): readonly string[] =
   const rest = result.servers.length - shown.length
   return [
     paint(schedulerLabel({ name: result.scheduler, flags: result.flags }), 'bold'),
-    ...facts(result).map((fact) => `${indent}${paint(fact, 'dim')}`),
+    ...facts(result)
+      .flatMap((fact) => wrapped(fact, room))
+      .map((line) => `${indent}${paint(line, 'dim')}`),
     paint(`${indent}${head}`, 'dim'),
     ...drawn,
     ...(rest > 0 ? [`${indent}and ${whole(rest)} more; --json has them all`] : []),
