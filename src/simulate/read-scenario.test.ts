@@ -82,6 +82,11 @@ describe('a scenario', () => {
     expect(readScenario(smallest.replace('connections: 10', ''), '', { connections: 7 }).connections).toBe(7)
   })
 
+  it('may say what it is, as Kubernetes objects do', () => {
+    expect(readScenario(`apiVersion: weir.dev/v1alpha1\nkind: Simulation\n${smallest}`, '').connections).toBe(10)
+    expect(errorsOf(`kind: Service\n${smallest}`)).toBe('s.yaml:1: kind: must be one of Simulation, not "Service"')
+  })
+
   it('has schedulers with flags', () => {
     const text = `${smallest}schedulers: [rr, { name: mh, flags: [mh-port, mh-fallback] }, { name: mh }]\n`
     expect(readScenario(text, '').schedulers).toEqual([
@@ -96,12 +101,16 @@ describe('what is wrong is said with file, line and field:', () => {
   const events = (...lines: readonly string[]): string =>
     `${smallest}events:\n${lines.map((line) => `  - ${line}\n`).join('')}`
   test.each([
-    ['nothing', '', 's.yaml: must be a mapping with title, seed, connections'],
-    ['a list', '- a', 's.yaml:1: must be a mapping with title, seed'],
+    ['nothing', '', 's.yaml: must be a mapping with apiVersion, kind, title, seed, connections'],
+    ['a list', '- a', 's.yaml:1: must be a mapping with apiVersion, kind'],
     ['no YAML', 'a: [', /^s\.yaml:1: /],
     ['a key twice', `${smallest}connections: 5`, 's.yaml:5: Map keys must be unique'],
     ['two documents', `${smallest}---\n${smallest}`, 's.yaml:5: Source contains multiple documents'],
-    ['an unknown field', `${smallest}sede: 5`, 's.yaml:5: sede: unknown field; known are title, seed'],
+    [
+      'an unknown field',
+      `${smallest}sede: 5`,
+      's.yaml:5: sede: unknown field; known are apiVersion, kind, title, seed',
+    ],
     ['a field without value', `${smallest}seed:`, 's.yaml:5: seed: has no value'],
     ['no connections', having(/connections.*\n/, ''), 's.yaml:1: connections is missing'],
     [
@@ -338,7 +347,7 @@ describe('what is wrong is said with file, line and field:', () => {
       [
         's.yaml:1: connections: must be a whole number from 1 to 100000000, not 0',
         's.yaml:1: arrivals is missing',
-        's.yaml:2: what: unknown field; known are title, seed, connections, protocol, linger, arrivals, clients, destinations, servers, events, schedulers',
+        's.yaml:2: what: unknown field; known are apiVersion, kind, title, seed, connections, protocol, linger, arrivals, clients, destinations, servers, events, schedulers',
         's.yaml:4: servers[0].weight: must be a whole number from 0 to 2147483647, not "x"',
         's.yaml:4: servers[0]: serviceTime is missing',
         's.yaml:5: events: must be a list, not 3',

@@ -9,6 +9,9 @@ import { readServers } from './read-servers.ts'
 import type { Scenario, SchedulerPlan } from './scenario.ts'
 import { type ScenarioIssue, SimulateError } from './simulate-error.ts'
 
+/** What a scenario may call itself, so that in a folder of manifests it is told from objects that a proxy reads. */
+export const scenarioType = { apiVersion: 'weir.dev/v1alpha1', kind: 'Simulation' } as const
+
 /** What the command line says in place of the file. */
 export interface Overrides {
   readonly seed?: number | undefined
@@ -17,6 +20,8 @@ export interface Overrides {
 }
 
 const fields = [
+  'apiVersion',
+  'kind',
   'title',
   'seed',
   'connections',
@@ -59,6 +64,8 @@ const overrideIssues = (overrides: Overrides): readonly ScenarioIssue[] =>
   })
 
 const build = (root: Mapping, file: string, overrides: Overrides): Scenario => {
+  root.get('apiVersion')?.choice([scenarioType.apiVersion])
+  root.get('kind')?.choice([scenarioType.kind])
   const protocol = root.get('protocol')?.choice(['TCP', 'UDP']) ?? 'TCP'
   const servers = readServers(root.need('servers'))
   return {
