@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it, test } from 'vitest'
 import { schedulers } from '../model/scheduling.ts'
 import { readScenario } from './read-scenario.ts'
@@ -365,5 +366,33 @@ describe('what is wrong is said with file, line and field:', () => {
   it('in one line even when the value is long', () => {
     const said = errorsOf(having(/10/, `"${'x'.repeat(5000)}"`))
     expect(said.length).toBeLessThan(200)
+  })
+})
+
+describe('docs/simulate.md', () => {
+  const document = readFileSync(new URL('../../docs/simulate.md', import.meta.url), 'utf8')
+  const strange = 'x: 1'
+
+  test.each([
+    ['a scenario', `${smallest}${strange}`],
+    ['arrivals', having(/rate: 5/, `rate: 5, ${strange}`)],
+    ['a server', servers(`  - { name: a, serviceTime: 1s, ${strange} }`)],
+    ['a service time', servers(`  - { name: a, serviceTime: { distribution: constant, mean: 1s, ${strange} } }`)],
+    ['clients', `${smallest}clients: { ${strange} }`],
+    ['an event', `${smallest}events: [{ at: 1s, server: a, action: drain, ${strange} }]`],
+  ])('names every field of %s', (_what, text) => {
+    const known = /known are (.*)$/.exec(errorsOf(text))?.[1]?.split(', ') ?? []
+    expect(known.length).toBeGreaterThan(2)
+    for (const name of known) expect(document).toMatch(new RegExp(`\\b${name}\\b`))
+  })
+
+  it('names every action and every field of the results', () => {
+    const actions = /must be one of (.*), not/.exec(
+      errorsOf(`${smallest}events: [{ at: 1s, server: a, action: x }]`),
+    )?.[1]
+    for (const action of actions?.split(', ') ?? []) expect(document).toContain(`| \`${action}\` |`)
+    const golden = readFileSync(new URL('reports.golden.json', import.meta.url), 'utf8')
+    for (const [, name = ''] of golden.matchAll(/^ +"(\w+)":/gm))
+      expect(document).toMatch(new RegExp(`[\`.]${name}\\b`))
   })
 })

@@ -56,7 +56,7 @@ describe('the table', () => {
     for (const line of table.split('\n')) expect(line.length, line).toBeLessThanOrEqual(Math.max(width, 60))
     for (const name of ['rr', 'wlc', 'mh (mh-fallback)']) expect(table.split('\n')).toContain(name)
     expect(table.match(/^ {2}<c> /gm)).toHaveLength(3)
-    expect(table.replaceAll(/\s+/g, ' ')).toContain('5.00 s, b dies, noticed after 1.00 s: ')
+    expect(table.replaceAll(/\s+/g, ' ')).toContain('5.00 s, b dies, noticed after 1 s: ')
   })
 
   it('drops the least of the columns first when it is narrow', () => {

@@ -3,7 +3,6 @@ import type { Cidr } from '../model/cidr.ts'
 import type { IP } from '../model/ip.ts'
 import type { Port } from '../model/port.ts'
 import type { Scheduler, SchedulerFlag } from '../model/scheduling.ts'
-import { formatDuration } from './duration.ts'
 
 /** What is simulated: parsed and checked. Times are seconds, rates are per second. docs/simulate.md says what each field means. */
 export interface Scenario {
@@ -108,9 +107,7 @@ export const eventLabel = ({ server, action }: PlannedEvent, servers: readonly {
   const name = servers[server]?.name ?? ''
   switch (action.kind) {
     case 'die':
-      return action.noticedAfter > 0
-        ? `${name} dies, noticed after ${formatDuration(action.noticedAfter)}`
-        : `${name} dies`
+      return action.noticedAfter > 0 ? `${name} dies, noticed after ${action.noticedAfter} s` : `${name} dies`
     case 'leave':
       return `${name} leaves`
     case 'join':

@@ -38,7 +38,7 @@ export type Progress = (connections: number) => void
  * of UDP is inactive all the time; the timer of lblc and lblcr ticks every 60 s. Servers behind it serve `capacity`
  * connections at once, first come, first served, of which LVS knows nothing.
  *
- * Same scenario, same result. Nothing is allocated for a connection.
+ * Same scenario, same result. No object is made for a connection: what is known of it lies in typed arrays.
  */
 export class Simulation {
   readonly #scenario: Scenario
