@@ -24,7 +24,7 @@ export class RedirectTable {
   }
 
   async observe(signal: AbortSignal): Promise<ObservedTable> {
-    this.#guard.compared(this.#ref.name, signal)
+    this.#guard.compared(this.#watched, signal)
     const ports = new Map<string, number>()
     const counts = new Map<string, number>()
     const tables = await this.#client.tables(signal)
@@ -60,11 +60,16 @@ export class RedirectTable {
   }
 
   untouched(signal: AbortSignal): boolean {
-    return this.#guard.untouched(this.#ref.name, signal)
+    return this.#guard.untouched(this.#watched, signal)
   }
 
   remove(signal: AbortSignal): Promise<void> {
     return this.#client.deleteTable(this.#ref.family, this.#ref.name, signal)
+  }
+
+  /** What the guard, which both families share, calls this table. */
+  get #watched(): string {
+    return `${this.#ref.family} ${this.#ref.name}`
   }
 
   get #ref() {

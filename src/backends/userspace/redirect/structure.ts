@@ -40,7 +40,9 @@ export const chainsOf = ({ family, detector, nodePortAddresses }: HostState): re
   const ip = tableFamily(family)
   const server = `${ip} daddr . meta l4proto . th dport`
   const nodePort = 'meta l4proto . th dport'
-  const onNode = nodePortAddresses.kind === 'all' ? 'fib daddr type local' : `${ip} daddr @nodeport-ips`
+  // S2.7: of loopback addresses, those of IPv4 only.
+  const everyAddress = `fib daddr type local${family === 'IPv6' ? ' ip6 daddr != ::1' : ''}`
+  const onNode = nodePortAddresses.kind === 'all' ? everyAddress : `${ip} daddr @nodeport-ips`
   const outside = notFromPod(detector, ip)
   const base = (type: string, hook: string, priority: string): string =>
     `type ${type} hook ${hook} priority ${priority}; policy accept;`
