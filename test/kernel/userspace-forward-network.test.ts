@@ -6,6 +6,7 @@ import t from 'tap'
 import { createForwarder } from '../../src/backends/userspace/forward/create-forwarder.ts'
 import {
   ask,
+  askUdp,
   ip,
   namedServer,
   readAll,
@@ -15,6 +16,7 @@ import {
   target,
   tcpClient,
   tcpServer,
+  udpServer,
   until,
 } from '../support/forwarding.ts'
 import { ownNamespace } from '../support/namespace.ts'
@@ -72,6 +74,23 @@ t.test('an unreachable endpoint is passed over', async (t) => {
   const port = await serve(forwarder, serverSpec([target(80, 1, '198.51.100.1'), target(alive.port)]))
   t.equal(await ask(port), 'alive')
   t.match(statsOf(forwarder).endpoints, [{ failed: 1 }, {}])
+})
+
+t.test('a UDP session whose endpoint is unreachable moves on with the next datagram', async (t) => {
+  const alive = await udpServer('alive')
+  const client = await udpServer()
+  const forwarder = createForwarder()
+  t.teardown(async () => {
+    await forwarder.close(0)
+    alive.close()
+    client.close()
+  })
+  const spec = serverSpec([target(53, 1, '198.51.100.1'), target(alive.port)], { protocol: 'UDP' })
+  const port = await serve(forwarder, spec)
+  client.socket.send('lost', port, '127.0.0.1')
+  await until(() => statsOf(forwarder).endpoints[0]?.failed === 1, 'it fails')
+  t.equal(await askUdp(client, port, 'x'), 'alive:x')
+  t.match(statsOf(forwarder), { total: 1, inactive: 1, endpoints: [{ inactive: 0 }, { inactive: 1 }] })
 })
 
 for (const [family, vip, address] of [

@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs'
+import { keepFreedMemory } from '../../../kernel/inet/keep-freed-memory.ts'
 import { ForwardError } from './forward-error.ts'
 import {
   defaultForwarderOptions,
@@ -21,6 +22,9 @@ import { type EngineThread, localEngine, WorkerEngine } from './threads.ts'
 /** @throws RangeError for options that make no sense: no thread, no attempt */
 export const createForwarder = (options: Partial<ForwarderOptions> = {}): Forwarder =>
   new Threads({ ...defaultForwarderOptions, ...options })
+
+/** What a burst of bulk traffic leaves behind. */
+const keptBytes = 64 * 2 ** 20
 
 /** Gives out sockets and counters, and has the engines of all threads do the same. */
 class Threads implements Forwarder {
@@ -46,6 +50,7 @@ class Threads implements Forwarder {
     this.#slots = new SlotTable(threads)
     this.#listeners = new ListenerTable(threads)
     this.#maxDescriptors = freeDescriptors()
+    keepFreedMemory(keptBytes)
     const tell = (event: ForwarderEvent): void => {
       for (const report of this.#eventReports) report(event)
     }

@@ -42,7 +42,10 @@ export class UdpLink {
       if (!this.#closed) hooks.onReply(datagram)
     })
     socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(error))
-    socket.connect(port, ip, () => this.#connected())
+    socket.connect(port, ip, (error?: NodeJS.ErrnoException) => {
+      if (error === undefined) this.#connected()
+      else this.#fail(error)
+    })
   }
 
   get endpoint(): Endpoint {
