@@ -27,6 +27,7 @@ describe('import direction', () => {
       'algorithms',
       'config',
       'kernel',
+      'simulate',
       'source',
       'backends',
       'sync',

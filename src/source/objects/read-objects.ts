@@ -67,6 +67,7 @@ export const readObjects = (json: unknown, options: ObjectOptions): readonly Man
     const object = fields<'apiVersion' | 'kind' | 'items'>(item)
     const kind = object?.kind ?? inherited.kind
     const apiVersion = object?.apiVersion ?? inherited.apiVersion
+    if (isForOtherCommands(apiVersion)) return
     if (!isList(kind, object?.items)) objects.push(readObject(item, { apiVersion, kind }, options))
     else if (isUnset(object?.items)) return
     else if (!Array.isArray(object.items))
@@ -81,6 +82,10 @@ export const readObjects = (json: unknown, options: ObjectOptions): readonly Man
   walk(json, noType, 0)
   return objects
 }
+
+/** Documents of our own that are no objects of a cluster, as the scenarios of `weir simulate`. */
+const isForOtherCommands = (apiVersion: unknown): boolean =>
+  typeof apiVersion === 'string' && apiVersion.startsWith('weir.dev/')
 
 /** A kind of somebody's own may end in List too; only a list has items. */
 const isList = (kind: unknown, items: unknown): kind is string =>
