@@ -63,6 +63,7 @@ t.test('descriptors that somebody else took are survived', async (t) => {
   await sleep(1000)
   const after = await child.facts()
   t.ok(child.alive, 'it lives')
+  t.ok(after.stats.connections <= 11, 'nothing is left over')
   t.ok(after.cpuMs - before.cpuMs < 300, `and does not spin: ${Math.round(after.cpuMs - before.cpuMs)} ms of a second`)
   first.write('y')
   await until(() => first.bytesRead === 2, 'the first is still served')

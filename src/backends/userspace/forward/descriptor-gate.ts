@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import type { ProcessCounters } from './process-counters.ts'
 
 /** A socket that can stop accepting for a while, without its clients being refused: they wait in the kernel's queue. */
@@ -29,6 +30,8 @@ const calmMs = 5000
 export class DescriptorGate {
   readonly #options: GateOptions
   readonly #gated = new Set<Gated>()
+  /** Pausing needs a descriptor for a moment, one listener after the other, just when there is none. */
+  #spare = spare()
   #check: NodeJS.Timeout | undefined
   #calm: NodeJS.Timeout | undefined
   #pausedAt: number | undefined
@@ -69,7 +72,7 @@ export class DescriptorGate {
     if (this.paused) return
     const { process } = this.#options
     process.pause()
-    for (const gated of this.#gated) gated.pause()
+    this.#pauseAll()
     clearTimeout(this.#calm)
     this.#calm = undefined
     if (this.#pausedAt === undefined) {
@@ -84,6 +87,18 @@ export class DescriptorGate {
     clearInterval(this.#check)
     clearTimeout(this.#calm)
     this.#check = undefined
+    this.#dropSpare()
+  }
+
+  #pauseAll(): void {
+    this.#dropSpare()
+    for (const gated of this.#gated) gated.pause()
+    this.#spare = spare()
+  }
+
+  #dropSpare(): void {
+    if (this.#spare !== undefined) closeSync(this.#spare)
+    this.#spare = undefined
   }
 
   #hasRoom(): boolean {
@@ -91,7 +106,8 @@ export class DescriptorGate {
   }
 
   #reconsider(): void {
-    if (!this.#hasRoom()) return
+    this.#spare ??= spare()
+    if (!this.#hasRoom() || this.#spare === undefined) return
     clearInterval(this.#check)
     this.#check = undefined
     this.#options.process.resume()
@@ -103,5 +119,14 @@ export class DescriptorGate {
     }, calmMs)
     this.#calm.unref()
     for (const gated of this.#gated) gated.resume()
+  }
+}
+
+/** undefined: there is none. */
+const spare = (): number | undefined => {
+  try {
+    return openSync('/dev/null', 'r')
+  } catch {
+    return undefined
   }
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Packet } from '../../../algorithms/packet.ts'
-import { type CounterBlock, Counters, type SlotRef } from './counters.ts'
+import { type CounterBlock, Counters, type SlotRef, slotsPerBlock } from './counters.ts'
 import { DescriptorGate, descriptorsPerConnection } from './descriptor-gate.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { ForwarderEvent, ForwarderOptions } from './forwarder.ts'
@@ -28,6 +28,8 @@ export class Engine {
   readonly #process: ProcessCounters
   readonly #gate: DescriptorGate
   readonly #blocks: CounterBlock[] = []
+  /** By block and index: a slot looks the same to all its owners. */
+  readonly #slots = new Map<number, Counters>()
   readonly #servers = new Map<string, VirtualServer>()
   readonly #tcp = new Map<string, TcpListener>()
   readonly #udp = new Map<string, UdpListener>()
@@ -147,9 +149,14 @@ export class Engine {
   }
 
   #counters(ref: SlotRef): Counters {
+    const number = ref.block * slotsPerBlock + ref.index
+    const known = this.#slots.get(number)
+    if (known !== undefined) return known
     const block = this.#blocks[ref.block]
     if (block === undefined) throw new RangeError(`there is no block ${ref.block} of counters`)
-    return new Counters(block, ref, this.#setup.thread)
+    const counters = new Counters(block, ref, this.#setup.thread)
+    this.#slots.set(number, counters)
+    return counters
   }
 
   #openListener({ spec, descriptor }: ListenerSetup): void {
@@ -161,7 +168,8 @@ export class Engine {
     const listener = new TcpListener(spec, descriptor, {
       serverOf: (id) => this.#servers.get(id),
       accept: (client, server, packet, preamble) => this.#accept(client, server, packet, preamble),
-      refuse: reset,
+      refuse: (client) => this.#refuse(client),
+      exhausted: () => this.#gate.close(),
     })
     this.#tcp.set(spec.id, listener)
     this.#gate.add(listener)
@@ -181,12 +189,16 @@ export class Engine {
 
   #accept(client: Socket, server: VirtualServer, packet: Packet, preamble: Uint8Array | undefined): void {
     if (!admit(server, 'active', this.#process, this.#options.maxConnections)) {
-      client.on('error', () => {})
-      reset(client)
+      this.#refuse(client)
       return
     }
     this.#gate.take(descriptorsPerConnection)
     this.#relays.add(new TcpRelay(client, server, packet, preamble, this.#relayContext))
+  }
+
+  #refuse(client: Socket): void {
+    client.on('error', () => {})
+    reset(client)
   }
 
   #closed(relay: TcpRelay): void {

@@ -48,6 +48,7 @@ export interface Choice {
 const keyOf = ({ ip, port }: { readonly ip: IP; readonly port: number }): string => `${ip} ${port}`
 
 const clientHashing: ReadonlySet<string> = new Set(['sh', 'mh'])
+const byDestination: ReadonlySet<string> = new Set(['dh', 'lblc', 'lblcr'])
 
 /**
  * The endpoints of one virtual server in one thread: a scheduler chooses, affinity and the recent failures of endpoints have
@@ -75,6 +76,11 @@ export class Pool {
   /** Picks depend on the client's address: it must be in the packet. */
   get needsClient(): boolean {
     return this.#affinity !== undefined || clientHashing.has(this.#scheduler.name)
+  }
+
+  /** Picks depend on the address that the client asked for. */
+  get needsDestination(): boolean {
+    return byDestination.has(this.#scheduler.name)
   }
 
   get endpoints(): readonly Endpoint[] {

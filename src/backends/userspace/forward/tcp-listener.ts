@@ -17,6 +17,8 @@ export interface TcpListenerHooks {
   readonly serverOf: (id: string) => VirtualServer | undefined
   readonly accept: (client: Socket, server: VirtualServer, packet: Packet, preamble: Uint8Array | undefined) => void
   readonly refuse: (client: Socket) => void
+  /** accept(2) got no descriptor. */
+  readonly exhausted: () => void
 }
 
 /** Takes the connections of one listening socket, which it owns. */
@@ -68,14 +70,16 @@ export class TcpListener implements Gated {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (client) =>
       this.#connected(client),
     )
-    // The socket is bound and listens: what fails from here on is accept(2), and libuv has dealt with it.
-    server.on('error', () => {})
+    // The socket is bound and listens, so this is accept(2). Other reasons concern one connection only.
+    server.on('error', ({ code }: NodeJS.ErrnoException) => {
+      if (code === 'EMFILE' || code === 'ENFILE') this.#hooks.exhausted()
+    })
     server.listen({ fd: this.#descriptor, backlog })
     return server
   }
 
   #connected(client: Socket): void {
-    const { near, server: far, frontend } = this.#spec
+    const { near, server: far, frontend, redirected } = this.#spec
     const isNear = near !== undefined && this.#nearClients.has(client.remoteAddress ?? '')
     const server = this.#hooks.serverOf(isNear ? near.server : far)
     if (server === undefined) {
@@ -90,17 +94,18 @@ export class TcpListener implements Gated {
       return
     }
     const clientPort = needsAddresses ? (client.remotePort ?? 0) : 0
-    const destination = frontend?.ip ?? this.#spec.address
-    const preamble = server.spec.proxyProtocol
-      ? proxyHeader({ ip, port: clientPort }, this.#asked(client, familyOf(ip) === 'IPv6'))
-      : undefined
+    const { pool, spec } = server
+    const asked = spec.proxyProtocol || (redirected && pool.needsDestination) ? this.#asked(client) : undefined
+    const destination = (redirected ? asked?.ip : undefined) ?? frontend?.ip ?? this.#spec.address
+    const preamble =
+      spec.proxyProtocol && asked !== undefined ? proxyHeader({ ip, port: clientPort }, asked) : undefined
     this.#hooks.accept(client, server, { client: ip, clientPort, destination }, preamble)
   }
 
   /** What the client connected to. */
-  #asked(client: Socket, v6: boolean): Frontend {
+  #asked(client: Socket): Frontend {
     const fd = this.#spec.redirected ? descriptorOf(client) : undefined
-    const original = fd === undefined ? undefined : originalDestination(fd, v6 ? 'IPv6' : 'IPv4')
+    const original = fd === undefined ? undefined : originalDestination(fd, familyOf(this.#spec.address))
     const arrived = { ip: parseIP(client.localAddress ?? '') ?? this.#spec.address, port: client.localPort ?? 0 }
     return original ?? this.#spec.frontend ?? arrived
   }

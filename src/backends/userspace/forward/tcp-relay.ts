@@ -128,8 +128,8 @@ export class TcpRelay {
     this.#upstream = undefined
     this.#choice = undefined
     upstream?.destroy()
-    countOut(choice.endpoint.counters, 'active')
     if (!local.has(code)) this.server.pool.failed(choice)
+    countOut(choice.endpoint.counters, 'active')
     if (exhausted.has(code)) {
       this.#context.onExhausted()
       this.server.counters.countFailed()

@@ -174,15 +174,14 @@ export class UdpListener {
 
   #failed(session: Session, link: UdpLink, code: string): void {
     if (session.link !== link) return
+    const exhausted = code === 'EMFILE' || code === 'ENFILE'
+    if (!exhausted) session.server.pool.failed(link.choice)
     countOut(link.endpoint.counters, 'inactive')
     session.link = undefined
-    if (code === 'EMFILE' || code === 'ENFILE') {
-      this.#context.gate.close()
-      this.#end(session)
-      return
-    }
     session.refusedBy = link.endpoint
-    session.server.pool.failed(link.choice)
+    if (!exhausted) return
+    this.#context.gate.close()
+    this.#end(session)
   }
 
   #end(session: Session): void {
