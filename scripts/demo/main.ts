@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: a node, a client and a few pods as network namespaces, weir on examples/, and real connections. The
  * story is told by story.ts in namespaces of its own; this process only waits for it, so whatever way either ends,
- * nothing is left.
+ * nothing is left. Where namespaces or nftables cannot be had, local-story.ts tells it with processes on loopback.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,14 +9,16 @@ import { fileURLToPath } from 'node:url'
 import { missingMeans } from '../../test/support/means.ts'
 import { namespaceCommand, namespaceEnvironment } from '../../test/support/namespace.ts'
 
+const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
 const missing = missingMeans()
 if (missing.length > 0) {
-  console.error(`The demo needs network namespaces and nftables; missing here: ${missing.join(', ')}.`)
-  process.exit(1)
+  console.log(`No network namespaces with nftables here: missing ${missing.join(', ')}.`)
+  console.log('So this is the demo without privilege: weir in mode userspace.\n')
+  await import('./local-story.ts')
 }
 
-const story = fileURLToPath(new URL('./story.js', import.meta.url))
-const [command, ...args] = namespaceCommand([process.execPath, story])
+const [command, ...args] = namespaceCommand([process.execPath, path('./story.js')])
 const child = spawn(command, args, { stdio: 'inherit', env: namespaceEnvironment() })
 let interrupted: NodeJS.Signals | undefined
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)

@@ -7,6 +7,7 @@ import { outerNamespace } from '../../test/support/namespace.ts'
 import { Scene } from '../../test/support/scene.ts'
 import { Announcements } from './announcements.ts'
 import { morePods, openManifests, type Pod, type Showcase } from './manifests.ts'
+import { sizesFrom } from './sizes.ts'
 import { syncTime } from './sync-time.ts'
 import { bar, barTable } from './table.ts'
 import { connectAll, countBy, firstAnswer } from './traffic.ts'
@@ -36,7 +37,7 @@ const tell = async (): Promise<void> => {
   say(`node ${show.nodeName} ${show.nodeIP}, client ${clientIP}, ${show.pods.length} pods of ${show.service} (HTTP)`)
 
   const weirStartedAt = performance.now()
-  const weir = new Weir(join(root, 'dist/cli/main.js'), show.folder, show.nodeName)
+  const weir = new Weir(join(root, 'dist/cli/main.js'), show.folder, show.nodeName, ['--proxy-mode', 'nftables'])
   try {
     await firstAnswer(client, { address: show.clusterIP, port: show.port }, weir)
     say(
@@ -122,10 +123,6 @@ const showScaling = async (client: Host, show: Showcase, spare: readonly Pod[]):
   )
   return sizes.length * connectionsPerChange
 }
-
-/** The sizes after `from`, one step at a time, up to and with `to`. */
-const sizesFrom = (from: number, to: number): readonly number[] =>
-  Array.from({ length: Math.abs(to - from) }, (_, i) => (to > from ? from + i + 1 : from - i - 1))
 
 if (outerNamespace() === undefined) throw new Error('the story needs namespaces of its own: run npm run demo')
 try {

@@ -6,9 +6,10 @@ export class Weir {
   readonly #child: ChildProcess
   #log = ''
 
-  constructor(program: string, manifests: string, nodeName: string) {
-    const options = ['--manifests', manifests, '--hostname-override', nodeName, '--proxy-mode', 'nftables']
+  constructor(program: string, manifests: string, nodeName: string, flags: readonly string[]) {
+    const options = ['--manifests', manifests, '--hostname-override', nodeName, ...flags]
     this.#child = spawn(process.execPath, [program, 'run', ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
+    process.once('exit', () => this.#child.kill('SIGKILL'))
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#log += text
