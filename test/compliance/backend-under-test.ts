@@ -15,6 +15,8 @@ export interface BackendUnderTest {
   update(objects: readonly Manifest[]): Promise<void>
   /** Somebody else deletes our rules of one family; resolves when they are back. */
   loseRules(family: Family): Promise<void>
+  /** Lets go of UDP flows; those that conntrack knows are none of its. */
+  forgetFlows?(): Promise<void>
   /** Ends, and leaves the rules in the kernel. */
   stop(): Promise<void>
   /** Removes the rules, running or not. */

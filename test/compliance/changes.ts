@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Scheduler } from '../../src/model/scheduling.ts'
 import { type Net, nets, nodePort, type PodName, podNames, podPorts, port } from '../flows/net.ts'
 import { endpoint, exposed, type Front, leaving, type Manifest, ready, service, slice } from '../flows/objects.ts'
-import type { Held } from '../support/host-protocol.ts'
+import type { Held, Outcome } from '../support/host-protocol.ts'
 import type { BackendUnderTest } from './backend-under-test.ts'
 import { Load } from './load.ts'
 import { summary } from './run-flows.ts'
@@ -35,7 +35,7 @@ const steps = [2, 5, 17, 3, 1] as const
 interface Kept {
   readonly what: string
   readonly held: Held
-  readonly again: () => Promise<unknown>
+  readonly again: () => Promise<Outcome>
 }
 
 export class ChangeScenarios {
@@ -95,7 +95,7 @@ export class ChangeScenarios {
 
   async #names({ ip, port: to }: Front): Promise<readonly string[]> {
     const outcomes = await this.#stage.host('client').connect({ address: ip, port: to, count: 4, timeoutMs: 10_000 })
-    return [...new Set(outcomes.map((outcome) => (outcome.kind === 'answered' ? outcome.name : outcome.kind)))]
+    return [...new Set(outcomes.map(nameOf))]
   }
 
   /** What is established stays with its endpoint, whatever becomes of Services, rules and the proxy. */
@@ -139,9 +139,17 @@ export class ChangeScenarios {
       await backend.update(withNode([]))
       await still('the Service is gone')
       await backend.stop()
-      await still('the proxy is gone')
-      await backend.start(web, { ...defaultSettings, masqueradeAll: true })
-      await still('the proxy is back, with other settings')
+      if (backend.traits.flowsIn === 'kernel') {
+        await still('the proxy is gone')
+        await backend.start(web, { ...defaultSettings, masqueradeAll: true })
+        await still('the proxy is back, with other settings')
+      } else {
+        for (const { what: where, held, again } of kept)
+          t.not(nameOf(await again()), nameOf(held.outcome), `${where}: it has ended with the proxy`)
+        await backend.start(web, defaultSettings)
+        for (const at of [front(net), onNode(net), vip(net)])
+          for (const name of await this.#names(at)) t.match(name, /^(?:pod|remote)-/, `${at.what}: new ones are served`)
+      }
       for (const { held, what } of kept) await this.#stage.host(placeOf(what)).release(held.connection)
       await this.#end()
     })
@@ -174,11 +182,12 @@ export class ChangeScenarios {
       )
       await this.#backend.stop()
       await this.#backend.start(withNode([exposed(net, 'TCP'), ready(net, 'TCP', 'remote-1')]), defaultSettings)
+      const ownOrNode = this.#backend.traits.keepsSource ? 'pod-2' : 'node'
       const ask = async (ip: string): Promise<readonly string[]> =>
         summary(await this.#stage.host('pod-2').connect({ address: ip, port, count: 10, timeoutMs: 10_000 }))
       t.same(
         await ask(net.clusterIP(1)),
-        [`remote-1 answers ${net.at['pod-2']}`],
+        [`remote-1 answers ${net.at[ownOrNode]}`],
         'new endpoint, no masqueradeAll, no affinity',
       )
       t.same(await ask(net.clusterIP(2)), [`elsewhere answers ${net.at['pod-2']}`], 'a Service that went is gone')
@@ -196,11 +205,12 @@ export class ChangeScenarios {
         await this.#backend.start(withNode(web), { ...defaultSettings, detectLocal: { kind: 'NodeCIDR' } })
         await this.#backend.update(web)
         await this.#backend.update([...web.slice(0, 1), ready(net, 'TCP', 'remote-1')])
+        const ownOrNode = this.#backend.traits.keepsSource ? 'pod-2' : 'node'
         const ask = async (ip: string, at: number): Promise<readonly string[]> =>
           summary(await this.#stage.host('pod-2').connect({ address: ip, port: at, count: 3, timeoutMs: 10_000 }))
         t.same(
           await ask(net.clusterIP(1), port),
-          [`remote-1 answers ${net.at['pod-2']}`],
+          [`remote-1 answers ${net.at[ownOrNode]}`],
           'its pod network is still local',
         )
         t.same(
@@ -219,6 +229,8 @@ export class ChangeScenarios {
     await this.#backend.cleanup()
   }
 }
+
+const nameOf = (outcome: Outcome): string => (outcome.kind === 'answered' ? outcome.name : outcome.kind)
 
 const scheduledBy = (scheduler: Scheduler) => ({ annotations: { 'weir.dev/scheduler': scheduler } })
 

@@ -29,4 +29,7 @@ export const iptablesTraits: Traits = {
   rangesWithoutEndpoints: false,
   affinityOf: 'servicePort',
   staleFlows: 'kept',
+  olderFlows: 'kept',
+  keepsSource: true,
+  flowsIn: 'kernel',
 }

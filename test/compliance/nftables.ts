@@ -26,6 +26,9 @@ export const nftTraits: Traits = {
   rangesWithoutEndpoints: true,
   affinityOf: 'address',
   staleFlows: 'kept',
+  olderFlows: 'kept',
+  keepsSource: true,
+  flowsIn: 'kernel',
 }
 
 /** nftables in the network namespace of the caller. */

@@ -230,6 +230,7 @@ export class SchedulingScenarios {
   /** One datagram from each of many source ports, each a new flow. Few at once: a server's buffer is small. */
   async #askPorts(net: Net): Promise<Answers> {
     forgetConnections(signal)
+    await this.#backend.forgetFlows?.()
     const host = this.#stage.host('client')
     const answers = new Map<number, string>()
     for (let from = 0; from < manyPorts; from += 50) {

@@ -20,7 +20,7 @@ const web = (net: Net, ...pods: Parameters<typeof ready> extends [unknown, unkno
   withNode([exposed(net, 'UDP'), ready(net, 'UDP', ...pods)])
 
 export const playUdp = async (backend: BackendUnderTest, stage: Stage): Promise<void> => {
-  const { staleFlows } = backend.traits
+  const { staleFlows, olderFlows } = backend.traits
   /** The next datagram of each flow from the client; names, or what else happened. */
   const goOn = async (front: Front): Promise<readonly string[]> => {
     const asked = sourcePorts.map((sourcePort) =>
@@ -65,7 +65,7 @@ export const playUdp = async (backend: BackendUnderTest, stage: Stage): Promise<
     })
 
     await t.test(
-      `S8.5 a flow that is older than its Service is ${staleFlows}, ${net.family}, ${backend.name}`,
+      `S8.5 a flow that is older than its Service is ${olderFlows}, ${net.family}, ${backend.name}`,
       async (t) => {
         const nothing: readonly Manifest[] = withNode([])
         await backend.start(nothing, defaultSettings)
@@ -75,7 +75,7 @@ export const playUdp = async (backend: BackendUnderTest, stage: Stage): Promise<
           await backend.update(withNode([exposed(net, 'UDP'), slice(net, 'UDP', [endpoint(net, 'pod-1')])]))
           await sleep(50)
           const after = await goOn(front)
-          if (staleFlows === 'moved') t.same([...new Set(after)], ['pod-1'], front.what)
+          if (olderFlows === 'moved') t.same([...new Set(after)], ['pod-1'], front.what)
           else t.notOk(after.includes('pod-1'), `${front.what}: conntrack knows it untranslated`)
         }
         await end()

@@ -41,10 +41,16 @@ export interface Traits extends Capabilities {
   readonly externalFromNode: 'refused' | 'routed'
   /** S7.4 */
   readonly rangesWithoutEndpoints: boolean
-  /** S8.5: UDP flows whose endpoint is gone, or that are older than the Service. */
+  /** S8.5: UDP flows whose endpoint is gone. */
   readonly staleFlows: 'moved' | 'kept'
+  /** S8.5: UDP flows that are older than the Service. */
+  readonly olderFlows: 'moved' | 'kept'
   /** S8.1: what a client is remembered for. */
   readonly affinityOf: 'servicePort' | 'address'
+  /** Without it every endpoint sees the node as its client. */
+  readonly keepsSource: boolean
+  /** Who forwards what is established and remembers clients: a process takes both with it when it ends. */
+  readonly flowsIn: 'kernel' | 'process'
 }
 
 /** Configuration, as far as rules depend on it. */

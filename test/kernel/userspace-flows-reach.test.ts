@@ -1,0 +1,9 @@
+/** The tables of test/flows in the process, TCP and UDP: who is reached, and where. */
+
+import { halves } from '../compliance/iptables-tables.ts'
+import { playUserspace } from '../compliance/userspace-tables.ts'
+import { ownNamespace } from '../support/namespace.ts'
+
+ownNamespace(import.meta.url)
+
+await playUserspace(halves.reach)
