@@ -75,6 +75,26 @@ t.test('descriptors that somebody else took are survived', async (t) => {
   for (const socket of [first, last, ...more]) socket?.destroy()
 })
 
+t.test('an endpoint that gets no descriptor is not to blame: accepting pauses until there are some', async (t) => {
+  const child = await ForwardingChild.start({ endpoint: echo.port, options: {} }, limit)
+  t.teardown(() => child.end())
+  await child.hog(limit, 1)
+  const victim = await tcpClient(child.port).catch(() => undefined)
+  await sleep(200)
+  const waiting = await Promise.all(Array.from({ length: 10 }, () => tcpClient(child.port)))
+  for (const socket of waiting) socket.write('x')
+  const before = await child.facts()
+  await sleep(1000)
+  const after = await child.facts()
+  t.match(after.stats, { pausedThreads: 1, pauses: 1 }, 'one pause, as long as it takes')
+  t.match(after.stats.servers, [{ total: 0, failed: 1, endpoints: [{ failed: 0, ejectedMs: undefined }] }])
+  t.ok(after.cpuMs - before.cpuMs < 200, `${Math.round(after.cpuMs - before.cpuMs)} ms of processor time in a second`)
+  await child.hog(0)
+  await until(() => waiting.every(({ bytesRead }) => bytesRead === 1), 'those who waited are served')
+  t.pass('those who waited are served')
+  for (const socket of [victim, ...waiting]) socket?.destroy()
+})
+
 t.test('a client that does not read costs no more than a few buffers', async (t) => {
   const size = 64 * 2 ** 20
   let sent = 0

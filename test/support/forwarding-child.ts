@@ -24,7 +24,9 @@ export interface ChildFacts {
   readonly cpuMs: number
 }
 
-type Request = { readonly kind: 'facts' } | { readonly kind: 'hog'; readonly descriptors: number }
+type Request =
+  | { readonly kind: 'facts' }
+  | { readonly kind: 'hog'; readonly descriptors: number; readonly leave: number }
 
 /** In the parent. */
 export class ForwardingChild {
@@ -53,9 +55,12 @@ export class ForwardingChild {
     return this.#ask({ kind: 'facts' })
   }
 
-  /** Opens so many descriptors that the engine knows nothing of, after closing what it opened before. */
-  async hog(descriptors: number): Promise<void> {
-    await this.#ask({ kind: 'hog', descriptors })
+  /**
+   * Opens so many descriptors that the engine knows nothing of, after closing what it opened before. When there are not as
+   * many, all but `leave`.
+   */
+  async hog(descriptors: number, leave = 0): Promise<void> {
+    await this.#ask({ kind: 'hog', descriptors, leave })
   }
 
   async end(): Promise<void> {
@@ -85,6 +90,7 @@ const run = async ({ endpoint, options }: ChildSetup): Promise<void> => {
         while (hogged.length < request.descriptors) hogged.push(openSync('/dev/null', 'r'))
       } catch {
         // None are left, which is what was asked for.
+        for (const fd of hogged.splice(0, request.leave)) closeSync(fd)
       }
     }
     const { user, system } = process.cpuUsage()

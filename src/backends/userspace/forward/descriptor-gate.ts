@@ -107,7 +107,7 @@ export class DescriptorGate {
 
   #reconsider(): void {
     this.#spare ??= spare()
-    if (!this.#hasRoom() || this.#spare === undefined) return
+    if (!this.#hasRoom() || this.#spare === undefined || !someLeft()) return
     clearInterval(this.#check)
     this.#check = undefined
     this.#options.process.resume()
@@ -120,6 +120,13 @@ export class DescriptorGate {
     this.#calm.unref()
     for (const gated of this.#gated) gated.resume()
   }
+}
+
+/** Whether a connection would get its descriptors, whoever has the others. */
+const someLeft = (): boolean => {
+  const tried = Array.from({ length: descriptorsPerConnection }, spare)
+  for (const fd of tried) if (fd !== undefined) closeSync(fd)
+  return !tried.includes(undefined)
 }
 
 /** undefined: there is none. */
