@@ -11,7 +11,7 @@ import { InProcessProxy } from './in-process.ts'
 import type { TextIpset } from './ipset-text.ts'
 import { readSaved } from './iptables-text.ts'
 import { IptablesTracer } from './iptables-tracer.ts'
-import { type IptablesLayout, iptablesTraits } from './iptables-traits.ts'
+import { furnish, type IptablesLayout, iptablesTraits } from './iptables-traits.ts'
 import { type FamilyTracers, isNodeAddress, nodeInterfaceAddresses } from './trace-flows.ts'
 
 const { signal } = new AbortController()
@@ -33,6 +33,13 @@ export class IptablesOnFakes {
     return this.#iptables.IPv4.restores.length + this.#iptables.IPv6.restores.length
   }
 
+  /** Whether the entries of a family are spread over chains. */
+  async branches(family: Family): Promise<boolean> {
+    const { tables } = await this.#iptables[family].save(signal)
+    const names = tables.flatMap(({ chains }) => [...chains.keys()])
+    return names.some((name) => name.startsWith('WEIR-') && !/^WEIR-(?:SERVICES|NODEPORTS)$/.test(name))
+  }
+
   /** A new proxy over what the one before left. */
   async start(objects: readonly Manifest[], settings: Settings): Promise<void> {
     await this.#proxy?.stop()
@@ -50,11 +57,11 @@ export class IptablesOnFakes {
     })
     const own: Settings = { ...settings, loopbackNodePorts: iptablesTraits.localhostNodePorts }
     this.#proxy = new InProcessProxy(backends, own, nodeInterfaceAddresses)
-    await this.#proxy.start(objects)
+    await this.#proxy.start(furnish(this.#layout, objects))
   }
 
   async update(objects: readonly Manifest[]): Promise<void> {
-    await this.#proxy?.update(objects)
+    await this.#proxy?.update(furnish(this.#layout, objects))
   }
 
   async tracers(): Promise<FamilyTracers> {

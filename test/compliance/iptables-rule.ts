@@ -23,8 +23,17 @@ export interface ParsedRule {
   readonly target: Target
 }
 
-/** Reads a rule's words. Throws for a match, an option or a target that the tracer has no notion of. */
+const parsed = new Map<string, ParsedRule>()
+
+/** Reads a rule's words, each rule once. Throws for a match, an option or a target that the tracer has no notion of. */
 export const parseRule = (words: readonly string[]): ParsedRule => {
+  const text = words.join('\0')
+  const rule = parsed.get(text) ?? readRule(words)
+  parsed.set(text, rule)
+  return rule
+}
+
+const readRule = (words: readonly string[]): ParsedRule => {
   const cursor = new Cursor(words)
   const modules = new Set<string>()
   const tests: Test[] = []

@@ -14,7 +14,7 @@ import type { Settings, Traits } from '../flows/flow.ts'
 import type { Manifest } from '../flows/objects.ts'
 import type { BackendUnderTest } from './backend-under-test.ts'
 import { InProcessProxy } from './in-process.ts'
-import { type IptablesLayout, iptablesTraits, layoutName } from './iptables-traits.ts'
+import { furnish, type IptablesLayout, iptablesTraits, layoutName } from './iptables-traits.ts'
 
 const { signal } = new AbortController()
 
@@ -55,11 +55,11 @@ export class IptablesUnderTest implements BackendUnderTest {
       own,
     )
     this.#running = { ipset, watch, proxy }
-    await proxy.start(objects)
+    await proxy.start(furnish(this.#options, objects))
   }
 
   async update(objects: readonly Manifest[]): Promise<void> {
-    await this.#need().proxy.update(objects)
+    await this.#need().proxy.update(furnish(this.#options, objects))
   }
 
   /** As `systemctl restart firewalld` does it; sets lose their members. */

@@ -62,10 +62,10 @@ const sourceOf = (from: Place, to: string, net: Net): string =>
 /** The node as it is in the scene. */
 export const nodeInterfaceAddresses: readonly IP[] = nodeAddresses.map(parseIP).filter((ip) => ip !== undefined)
 
-const tracersOf = (flow: FlowCase, { tracer, traits }: Tracing): FamilyTracers => {
+const tracersOf = (flow: FlowCase, { tracer, traits, furnish }: Tracing): FamilyTracers => {
   const settings: Settings = { ...defaultSettings, loopbackNodePorts: traits.localhostNodePorts, ...flow.settings }
   const tracker = new Tracker({ startedAt: 0 })
-  tracker.apply(toChanges({ kind: 'List', apiVersion: 'v1', items: withNode(flow.objects) }, settings).changes)
+  tracker.apply(toChanges({ kind: 'List', apiVersion: 'v1', items: furnish(withNode(flow.objects)) }, settings).changes)
   const desired = new TrackedDesired({
     tracker,
     settings,

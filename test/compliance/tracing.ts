@@ -3,11 +3,12 @@ import { renderTable } from '../../src/backends/nftables/text.ts'
 import type { ServiceState } from '../../src/model/desired.ts'
 import type { HostState } from '../../src/model/host.ts'
 import type { Traits } from '../flows/flow.ts'
+import type { Manifest } from '../flows/objects.ts'
 import type { PacketTracer } from './fate.ts'
 import { readIpsets } from './ipset-text.ts'
 import { readRestore } from './iptables-text.ts'
 import { IptablesTracer } from './iptables-tracer.ts'
-import { type IptablesLayout, iptablesTraits, layoutName } from './iptables-traits.ts'
+import { furnish, type IptablesLayout, iptablesTraits, layoutName } from './iptables-traits.ts'
 import { nftTraits } from './nftables.ts'
 import { parseRuleset } from './ruleset.ts'
 import { Tracer } from './tracer.ts'
@@ -16,6 +17,8 @@ import { Tracer } from './tracer.ts'
 export interface Tracing {
   readonly name: string
   readonly traits: Traits
+  /** Adds what a cluster needs besides for the backend to show what it does. */
+  readonly furnish: (objects: readonly Manifest[]) => readonly Manifest[]
   /** `isLocal`: whether an address is the node's own. */
   readonly tracer: (
     host: HostState,
@@ -27,12 +30,14 @@ export interface Tracing {
 export const nftTracing: Tracing = {
   name: 'nftables',
   traits: nftTraits,
+  furnish: (objects) => objects,
   tracer: (host, states, isLocal) => new Tracer(parseRuleset(renderTable(host, states)), isLocal),
 }
 
 export const iptablesTracing = (layout: IptablesLayout): Tracing => ({
   name: `iptables ${layoutName(layout)}`,
   traits: iptablesTraits,
+  furnish: (objects) => furnish(layout, objects),
   tracer: (host, states, isLocal) => {
     const { family } = host
     const text = renderIptables(host, states, {

@@ -17,6 +17,7 @@ for (const [i, layout] of iptablesLayouts.entries()) {
         t.test(`${name}, ${net.family}, ${protocol}, iptables-${variant} ${layoutName(layout)} on fakes`, async (t) => {
           const fakes = new IptablesOnFakes(variant, layout)
           let before: string | undefined
+          let branched = false
           for (const flow of table(net, protocol, iptablesTraits)) {
             const settings = { ...defaultSettings, ...flow.settings }
             const objects = withNode(flow.objects)
@@ -27,10 +28,12 @@ for (const [i, layout] of iptablesLayouts.entries()) {
               const title = `${flow.name}: ${packet.from} to ${packet.to} port ${packet.port} (${flow.rules.join(' ')})`
               t.same(got, wanted, title)
             }
+            branched ||= (await fakes.branches('IPv4')) && (await fakes.branches('IPv6'))
             const written = fakes.restores
             await fakes.start(objects, settings)
             t.equal(fakes.restores, written, `${flow.name}: a restart finds nothing to write`)
           }
+          t.equal(branched, layout.dispatch === 'tree', 'a tree has branches')
         })
       }
     }
