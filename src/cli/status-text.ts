@@ -27,7 +27,14 @@ export const statusText = (status: UserspaceStatus): string => {
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
 
 const servicePortLines = (port: ServicePortStatus): readonly string[] => {
-  const heading = [`${port.name}/${port.protocol.toLowerCase()}`, port.family, ...addressesOf(port), port.scheduler]
+  const heading = [
+    `${port.name}/${port.protocol.toLowerCase()}`,
+    port.family,
+    ...addressesOf(port),
+    port.scheduler,
+    ...(port.maxConnections === undefined ? [] : [`at most ${count(port.maxConnections, 'connection')}`]),
+    ...(port.proxyProtocol ? ['PROXY protocol'] : []),
+  ]
   return [heading.join('  '), ...port.sockets.map(socketLine), ...port.lists.flatMap(listLines)]
 }
 

@@ -48,6 +48,7 @@ const table = (family: 'ip' | 'ip6' = 'ip'): string => sh(`nft list table ${fami
 /** `10.96.0.10 . tcp . 80` → 41234 */
 const portOf = (key: string): number =>
   Number(new RegExp(`${key.replaceAll('.', '\\.')} : 192\\.0\\.2\\.10 \\. (\\d+)`).exec(table())?.[1])
+const headings = async (): Promise<string> => (await runWeir(['status'])).stdout
 const isGone = (): boolean => !sh('nft list tables').includes('weir-userspace')
 
 t.test('serves by a table that nft lists and takes back', async (t) => {
@@ -129,19 +130,18 @@ t.test('serves by a table that nft lists and takes back', async (t) => {
 
   await t.test('connections are limited by annotation', async (t) => {
     writeManifests(folder, 'web.yaml', web({ 'weir.dev/max-connections': '1' }))
+    await eventually(headings, (text) => text.includes('at most 1 connection'))
     const held = await client.hold(vip)
     t.equal(held.outcome.kind, 'answered')
-    await eventually(
-      () => answered({ ...vip, timeoutMs: 1000 }),
-      (kind) => kind !== 'answered',
-    )
+    t.not((await client.ask({ ...vip, timeoutMs: 1000 })).kind, 'answered', 'one more is turned away')
     await client.release(held.connection)
     writeManifests(folder, 'web.yaml', web())
-    await isServed()
+    await eventually(headings, (text) => !text.includes('at most'))
   })
 
   await t.test('the end waits for connections, takes no new ones, and leaves the table', async (t) => {
     const held = await client.hold(vip)
+    t.equal(held.outcome.kind, 'answered')
     const port = portOf('10.96.0.10 . tcp . 80')
     weir.signal('SIGTERM')
     await weir.says(/Waiting for connections to end/)

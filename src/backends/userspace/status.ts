@@ -31,6 +31,9 @@ export interface ServicePortStatus {
   readonly loadBalancerIPs: readonly IP[]
   readonly nodePort: number | undefined
   readonly scheduler: Scheduler
+  /** At a time, by annotation; undefined: any number. */
+  readonly maxConnections: number | undefined
+  readonly proxyProtocol: boolean
   readonly sockets: readonly SocketStatus[]
   readonly lists: readonly ListStatus[]
 }
@@ -70,6 +73,8 @@ const servicePortStatus = (
   loadBalancerIPs: state.loadBalancerIPs,
   nodePort: state.nodePort,
   scheduler: state.scheduling.scheduler,
+  maxConnections: state.connections.maxConnections,
+  proxyProtocol: state.connections.proxyProtocol,
   sockets: sockets.map(({ spec, state: { port, error } }) => ({ address: spec.address, port, error: error?.message })),
   lists: listNames.flatMap((list) => {
     const server = servers.get(serverId(state, list))
