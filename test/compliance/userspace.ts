@@ -79,6 +79,12 @@ export class UserspaceUnderTest implements BackendUnderTest {
     await proxy.distrust(family)
   }
 
+  /** Resolves when so many connections are open. */
+  async connectionsAre(count: number): Promise<void> {
+    const { forwarder } = this.#need()
+    while (forwarder.stats().connections !== count) await sleep(5)
+  }
+
   async forgetFlows(): Promise<void> {
     const { forwarder } = this.#need()
     while (forwarder.stats().udpSessions > 0) await sleep(20)
