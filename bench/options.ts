@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { defaultLeafSize } from '../src/backends/iptables/tree/tree.ts'
+import { type Variant, variants } from '../src/kernel/iptables/iptables.ts'
 import { podCapacity } from './cluster/addresses.ts'
 import { isLayoutName, type LayoutName, layouts } from './iptables/layouts.ts'
 
@@ -33,6 +34,7 @@ export interface IptablesOptions {
   /** No first sync may take longer. */
   readonly limitMs: number
   readonly layouts: readonly LayoutName[]
+  readonly variants: readonly Variant[]
 }
 
 export interface DispatchOptions {
@@ -52,10 +54,11 @@ export const usage = `usage: npm run bench -- [OPTION...]
   --seed N         of the synthetic cluster and its changes; 1 unless given
   --json FILE      instead of bench/results/latest.json
 
-section iptables:
-  --iptables-services N    instead of 5,000; 20,000 take about an hour
-  --iptables-layouts L,... ${Object.keys(layouts).join(', ')}; plain,ipset unless given
-  --iptables-limit N       minutes that a first sync may take: 20 unless given
+sections iptables and iptables-connect:
+  --iptables-variants V,...  ${variants.join(',')} unless given
+  --iptables-services N      instead of 5,000, section iptables only; 20,000 take half an hour
+  --iptables-layouts L,...   of ${Object.keys(layouts).join(', ')}; section iptables only, plain,ipset unless given
+  --iptables-limit N         minutes that a first sync may take: 20 unless given
 
 section iptables-dispatch, which runs only when it is named:
   --dispatch-services N,...  1,10,50,100,500,1000,10000 unless given; 1 is always measured
@@ -81,7 +84,12 @@ export const parseOptions = (argv: readonly string[], defaultJson: string): Opti
     iptables: {
       services: count('--iptables-services', values['iptables-services'], quick ? 500 : iptablesServices, 50_000),
       limitMs: count('--iptables-limit', values['iptables-limit'], 20, 600) * 60_000,
-      layouts: layoutNames(values['iptables-layouts']),
+      layouts: names('--iptables-layouts', values['iptables-layouts'] ?? 'plain,ipset', Object.keys(layouts)).filter(
+        isLayoutName,
+      ),
+      variants: variants.filter((variant) =>
+        names('--iptables-variants', values['iptables-variants'] ?? variants.join(), variants).includes(variant),
+      ),
     },
     dispatch: {
       sizes: counts('--dispatch-services', values['dispatch-services'], [1, 10, 50, 100, 500, 1_000, 10_000], 100_000),
@@ -103,6 +111,7 @@ const parse = (argv: readonly string[]) => {
         endpoints: { type: 'string' },
         seed: { type: 'string' },
         'iptables-services': { type: 'string' },
+        'iptables-variants': { type: 'string' },
         'iptables-layouts': { type: 'string' },
         'iptables-limit': { type: 'string' },
         'dispatch-services': { type: 'string' },
@@ -115,12 +124,8 @@ const parse = (argv: readonly string[]) => {
   }
 }
 
-const isSection = (name: string): name is SectionName => sectionNames.some((known) => known === name)
-
 const sections = (only: readonly string[]): readonly SectionName[] => {
-  const named = only.flatMap((list) => list.split(','))
-  for (const name of named)
-    if (!isSection(name)) throw new UsageError(`--only: "${name}" is none of ${sectionNames.join(', ')}`)
+  const named = only.flatMap((list) => names('--only', list, sectionNames))
   return sectionNames.filter((name) => (named.length === 0 ? !onRequest.has(name) : named.includes(name)))
 }
 
@@ -135,10 +140,9 @@ const count = (flag: string, text: string | undefined, preset: number, most: num
 const counts = (flag: string, text: string | undefined, preset: readonly number[], most: number): readonly number[] =>
   text === undefined ? preset : text.split(',').map((one) => count(flag, one, 0, most))
 
-const layoutNames = (text: string | undefined): readonly LayoutName[] => {
-  const named = new Set((text ?? 'plain,ipset').split(','))
+const names = (flag: string, text: string, known: readonly string[]): readonly string[] => {
+  const named = [...new Set(text.split(','))]
   for (const name of named)
-    if (!isLayoutName(name))
-      throw new UsageError(`--iptables-layouts: "${name}" is none of ${Object.keys(layouts).join(', ')}`)
-  return [...named].filter(isLayoutName)
+    if (!known.includes(name)) throw new UsageError(`${flag}: "${name}" is none of ${known.join(', ')}`)
+  return named
 }

@@ -45,7 +45,12 @@ const start = async ({ spec, layout, variant, limitMs }: Start): Promise<FirstSy
   const starting = node.start(objects)
   const late = setTimeout(() => node.abort(new Error(`not done after ${Math.round(limitMs / 1000)} s`)), limitMs)
   const { totalMs, trackMs, stages, added, removed } = await starting
-  clearTimeout(late)
+    .catch(async (error: unknown) => {
+      // Nothing may go on trying behind the next measurement.
+      await node.close()
+      throw error
+    })
+    .finally(() => clearTimeout(late))
   const stream = new ChangeStream(spec, sliceReaders(node.proxy.tracker))
   open = { node, iptables, spec, variant, stream, more: [] }
   const { saveMs, restoreMs } = iptables
