@@ -117,5 +117,5 @@ export const snapshot = ({ counters = false }: { readonly counters?: boolean } =
     .filter((line) => line !== '' && !iptablesTable.test(line))
     .map((line) => sh(`nft -s list ${line}`))
     .join(''),
-  sets: sh('ipset list | grep -vE "^(Header|Size in memory|References)"'),
+  sets: sh('ipset list').replaceAll(/^(?:Header|Size in memory|References):.*\n/gm, ''),
 })
