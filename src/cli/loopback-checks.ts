@@ -28,5 +28,6 @@ const names = (all: readonly Cidr[], family: Family, ip: IP): boolean => {
 const whyNot = (family: Family, { mode, iptables }: Settings): string | undefined => {
   if (mode === 'nftables') return 'NodePorts on loopback addresses are not supported in mode nftables'
   if (family === 'IPv6') return 'NodePorts on loopback addresses are not supported for IPv6'
+  if (mode === 'userspace') return undefined
   return iptables.localhostNodePorts ? undefined : 'iptables.localhostNodePorts is off'
 }

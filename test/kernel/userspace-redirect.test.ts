@@ -109,6 +109,23 @@ t.test('serves by a table that nft lists and takes back', async (t) => {
     t.ok((series.get('weir_commits_total{ip_family="IPv4",kind="partial",structure="false"}') ?? 0) >= 3)
   })
 
+  await t.test(
+    'an endpoint with the address and port of its Service is reached, not asked again and again',
+    async (t) => {
+      await scene.node.listen('TCP', 8090)
+      const own = service('own', { ip: '10.96.0.12', port: 8090, spec: { externalIPs: [nodeIP] } })
+      writeManifests(folder, 'own.yaml', [own, slice('own', [nodeIP], { port: 8090 })])
+      await eventually(table, (text) => text.includes('10.96.0.12'))
+      for (const address of [nodeIP, '10.96.0.12'])
+        t.match(await client.ask({ address, port: 8090 }), { kind: 'answered', name: 'node' }, address)
+      t.match(await scene.node.ask({ address: nodeIP, port: 8090 }), { kind: 'answered', name: 'node' })
+      const total = (await metrics()).get(
+        'weir_userspace_connections_total{service_port="default/own:main",ip_family="IPv4",protocol="tcp",result="forwarded"}',
+      )
+      t.equal(total, 2, 'no connection came back')
+    },
+  )
+
   await t.test('weir status and the metrics know the connections', async (t) => {
     const { connection } = await client.hold(vip)
     const text = await runWeir(['status'])
