@@ -388,16 +388,16 @@ describe.each(worlds)('$family', (world) => {
       ['S7.2 only of the other family: anyone', [world.foreignRange], undefined, false],
       ['S7.2 one that holds everything: anyone', [world.range, world.zero], undefined, false],
       ['S7.2 the other family may hold everything', [world.range, world.foreignZero], [world.range], false],
-      ['S7.3 the node is inside', [world.range, world.nodeRange], [world.range, world.nodeRange].sort(), true],
+      ['S7.3 the node is inside', [world.range, world.nodeRange], [world.range, world.nodeRange], true],
     ]
     it.each(cases)('%s', (_, ranges, expected, inside) => {
       const found = state(ranged(...ranges), [])
       expect([found.sourceRanges, found.nodeInSourceRanges]).toEqual([expected, inside])
     })
 
-    it('S7.1 lists are sorted and without what lies inside another', () => {
+    it('S7.1 lists are as they were written, each range once', () => {
       const wide = family === 'IPv4' ? '203.0.113.0/24' : '2001:db8:1::/48'
-      expect(state(ranged(world.range, wide, world.range), []).sourceRanges).toEqual([wide])
+      expect(state(ranged(world.range, wide, world.range), []).sourceRanges).toEqual([world.range, wide])
     })
 
     it('S7.1 concern load balancer IPs of the family only', () => {
