@@ -15,8 +15,11 @@ export const xtablesLockFile = (): string => {
   return XTABLES_LOCKFILE || '/run/xtables.lock'
 }
 
-/** Environment for a legacy program that is run while this process has the lock: it locks something else. */
-export const underLock = { XTABLES_LOCKFILE: '/dev/null' } as const
+/**
+ * Environment for a legacy program that is run while this process has the lock: it locks something of its own. Not
+ * /dev/null, which others may have locked.
+ */
+export const underLock = { XTABLES_LOCKFILE: '/proc/self/status' } as const
 
 /** Does `work` while no other program commits to a legacy table. Throws {@link IptablesError} `locked` or `io`. */
 export const withXtablesLock = async <T>(
