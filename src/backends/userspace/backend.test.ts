@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { ip, port } from '../../../test/property/track-objects.ts'
 import { addresses, hostOf, stateOf, targetOf } from '../../../test/support/iptables-layouts.ts'
 import { KernelError } from '../../kernel/netlink/error.ts'
+import type { OnElement } from '../../kernel/nft/element.ts'
 import { FakeNft } from '../../kernel/nft/fake.ts'
+import type { SetInfo, TableInfo, TableRef } from '../../kernel/nft/objects.ts'
 import { WriteGuard } from '../../kernel/nft/write-guard.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { ServicePortId } from '../../model/names.ts'
@@ -68,10 +70,46 @@ class FakeForwarder implements Forwarder {
   async close(): Promise<void> {}
 }
 
+/** As the kernel has it: every part padded to four bytes, ports in network order. */
+const keyBytes = (key: string): Uint8Array =>
+  Uint8Array.from(
+    key.split(' . ').flatMap((part) => {
+      if (part.includes('.')) return part.split('.').map(Number)
+      if (/^\d/.test(part)) return [Number(part) >> 8, Number(part) & 255, 0, 0]
+      return [part === 'tcp' ? 6 : 17, 0, 0, 0]
+    }),
+  )
+const dataBytes = (number: number): Uint8Array => Uint8Array.of(192, 0, 2, 10, number >> 8, number & 255, 0, 0)
+
 class RecordingNft extends FakeNft {
   readonly #history: string[]
   readonly ran: string[] = []
   fail: KernelError | undefined
+  /** What an earlier process has left: `services 10.0.0.1 . tcp . 80` → port. */
+  found: ReadonlyMap<string, number> = new Map()
+
+  override async tables(): Promise<readonly TableInfo[]> {
+    return this.found.size === 0 ? [] : [{ family: 'ip', name: 'weir-userspace', comment: undefined, handle: 1n }]
+  }
+
+  override async sets(): Promise<readonly SetInfo[]> {
+    const data = { kind: 'value', length: 8 } as const
+    return ['services', 'nodeports', 'somebody-elses'].map((name) => ({
+      name,
+      comment: undefined,
+      handle: 2n,
+      flags: 8,
+      keyLength: name === 'nodeports' ? 8 : 12,
+      data,
+    }))
+  }
+
+  override async dumpElements(_table: TableRef, set: string, onElement: OnElement): Promise<void> {
+    for (const [id, number] of this.found) {
+      const [name, key = ''] = id.split(/ (.*)/)
+      if (name === set) onElement(keyBytes(key), undefined, dataBytes(number), undefined, 0, undefined)
+    }
+  }
 
   constructor(history: string[]) {
     super()
@@ -276,5 +314,29 @@ describe('render', () => {
     const text = create('listen').backend.render(host, [{ ...web, nodePort: port(30_001) }])
     expect(text.split('\n').every((line) => line === '' || line.startsWith('#'))).toBe(true)
     expect(text).toMatch(/# {3}socket 127\.0\.0\.1 port 2000[012]: .* cluster\n# {3}socket 0\.0\.0\.0 port 30001: /)
+  })
+})
+
+describe('ports of an earlier process', () => {
+  const earlier = new Map([
+    [`services ${cluster(1)} . tcp . 80`, 41_000],
+    ['nodeports tcp . 30001', 41_000],
+  ])
+
+  it('are taken again, by one listener each', async () => {
+    const { full, nft, forwarder } = create('redirect')
+    nft.found = earlier
+    await full({ ...web, nodePort: port(30_002) }, { ...api, nodePort: port(30_001) })
+    expect([...forwarder.listeners.values()].map((spec) => spec.port)).toEqual([41_000, 0])
+  })
+
+  it('are left where they are taken', async () => {
+    const { full, nft, forwarder } = create('redirect')
+    nft.found = earlier
+    forwarder.taken.add(41_000)
+    await full(web)
+    expect(nft.ran.at(-1)).toContain(`${cluster(1)} . tcp . 80 : 192.0.2.10 . 40000`)
+    await full(web)
+    expect([...forwarder.listeners.values()].map((spec) => spec.port)).toEqual([0])
   })
 })

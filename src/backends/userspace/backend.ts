@@ -10,7 +10,7 @@ import type { Forwarder, ListenerState } from './forward/forwarder.ts'
 import { Forwarding, type Socket } from './forwarding.ts'
 import { LoopbackPorts, nodePortSlots } from './listen/loopback-ports.ts'
 import { type Belief, type LayOutListeners, listening, planChange, redirecting, type UserspacePlan } from './plan.ts'
-import { elementId } from './redirect/elements.ts'
+import { elementId, type RedirectElement } from './redirect/elements.ts'
 import { RedirectTable } from './redirect/redirect-table.ts'
 import { RedirectWriter } from './redirect/redirect-writer.ts'
 import type { PlannedListener, ServiceLayout } from './service-layout.ts'
@@ -66,6 +66,8 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
   #host: HostState | undefined
   /** Ports that the table of an earlier process led to, by element. */
   #earlier: ReadonlyMap<string, number> = new Map()
+  /** Which listener has which of them. */
+  readonly #claims = new Map<string, string>()
 
   constructor({ family, forwarder, reach, onSocket = () => {}, resync = () => {} }: UserspaceOptions) {
     this.family = family
@@ -78,9 +80,7 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
       this.#redirect = { table, writer: new RedirectWriter(table) }
       this.#layOut = redirecting((listener, elements) => {
         const known = this.#forwarding.socket(listener)
-        if (known !== undefined) return known.spec.port
-        const leading = elements.filter(({ value }) => value?.kind === 'listener' && value.id === listener)
-        return leading.map((element) => this.#earlier.get(elementId(element))).find((port) => port !== undefined) ?? 0
+        return known === undefined ? this.#earlierPort(listener, elements) : known.spec.port
       })
     } else {
       this.#ports = new LoopbackPorts(reach.portRange)
@@ -156,6 +156,24 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
         servers: servers.map(({ id }) => id),
         sockets: listeners.flatMap(({ spec }) => this.#forwarding.socket(spec.id) ?? []),
       }
+  }
+
+  /**
+   * The port that an earlier process had for the same address, so that UDP flows which conntrack knows go on. An address
+   * may have changed hands meanwhile: no two listeners get the same one. Once this process serves, its own ports count.
+   */
+  #earlierPort(listener: string, elements: readonly RedirectElement[]): number {
+    if (this.#host !== undefined) return 0
+    for (const element of elements) {
+      const { value, key } = element
+      const port = this.#earlier.get(elementId(element))
+      if (port === undefined || value?.kind !== 'listener' || value.id !== listener) continue
+      const claim = `${key.includes('udp') ? 'udp' : 'tcp'} ${port}`
+      if ((this.#claims.get(claim) ?? listener) !== listener) continue
+      this.#claims.set(claim, listener)
+      return port
+    }
+    return 0
   }
 
   #belief(): Belief | undefined {

@@ -17,6 +17,7 @@ it.each([
   ['iptables', '127.0.0.0/8,0.0.0.0/0,::/0', off],
   ['iptables', '127.0.0.2/32', off],
   ['nftables', '192.0.2.0/24', '--v=0'],
+  ['userspace', '127.0.0.0/8', off],
 ])('mode %s with %j is as it should be (%s)', (mode, addresses, flag) => {
   expect(lines(mode, addresses, flag)).toEqual([])
 })
