@@ -48,6 +48,11 @@ export interface Choice {
 const keyOf = ({ ip, port }: { readonly ip: IP; readonly port: number }): string => `${ip} ${port}`
 
 const clientHashing: ReadonlySet<string> = new Set(['sh', 'mh'])
+/**
+ * Those that lose something when they are bound anew. All others are, whenever endpoints come or go: LVS puts what is new at
+ * the head of its list, and tables that follow from its history would differ from node to node.
+ */
+const remembering: ReadonlySet<string> = new Set(['rr', 'wrr', 'lblc', 'lblcr'])
 const byDestination: ReadonlySet<string> = new Set(['dh', 'lblc', 'lblcr'])
 
 /**
@@ -60,6 +65,8 @@ export class Pool {
   readonly #current = new Map<string, Endpoint>()
   /** No longer targets, but still with connections. */
   readonly #draining = new Map<string, Endpoint>()
+  /** Keys of the targets as last given. */
+  #order: string
   #scheduling: Scheduling
   #scheduler: Scheduler
   #affinity: AffinityTable | undefined
@@ -69,6 +76,7 @@ export class Pool {
     this.#options = options
     this.#scheduling = spec.scheduling
     for (const placed of spec.targets) this.#place(placed)
+    this.#order = spec.targets.map(({ target }) => keyOf(target)).join()
     this.#scheduler = this.#bind()
     this.#remember(spec.affinitySeconds)
   }
@@ -110,7 +118,10 @@ export class Pool {
         this.#scheduler.update(known)
       }
     }
-    if (rebind || (scheduler === 'mh' && this.#current.size > defaultMaglevSize)) this.#scheduler = this.#bind()
+    const moved = this.#reorder(spec.targets)
+    const { name } = this.#scheduler
+    if (rebind || (moved && !remembering.has(name)) || (name === 'mh' && this.#current.size > defaultMaglevSize))
+      this.#scheduler = this.#bind()
     if (spec.affinitySeconds !== this.#affinitySeconds) this.#remember(spec.affinitySeconds)
   }
 
@@ -212,6 +223,21 @@ export class Pool {
     endpoint.weight = target.weight
     this.#current.set(key, endpoint)
     return endpoint
+  }
+
+  /** Puts the current ones in the order of the targets; false: they are in that order, and nobody is new among them. */
+  #reorder(targets: readonly Placed[]): boolean {
+    const before = this.#order
+    this.#order = targets.map(({ target }) => keyOf(target)).join()
+    if (this.#order === before) return false
+    for (const { target } of targets) {
+      const key = keyOf(target)
+      const endpoint = this.#current.get(key)
+      if (endpoint === undefined) continue
+      this.#current.delete(key)
+      this.#current.set(key, endpoint)
+    }
+    return true
   }
 
   #displace(key: string, endpoint: Endpoint): void {
