@@ -68,7 +68,7 @@ t.test('on a terminal it has colours and blocks, and keeps to its width', async 
   t.match(rich, /█/)
   for (const line of rich.replaceAll(styles, '').split('\n')) t.ok(line.length <= 60, line)
   const plain = onTerminal(100, 'TERM=xterm LC_ALL=C.UTF-8 NO_COLOR=1')
-  t.notOk(plain.includes('\u001b'))
+  t.notOk(plain.replaceAll('\u001b[K', '').includes('\u001b'), 'no colour; on a busy machine there was a progress bar')
   t.match(plain, /load m\/m/)
 })
 
