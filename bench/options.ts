@@ -33,8 +33,11 @@ export interface IptablesOptions {
   readonly services: number
   /** No first sync may take longer. */
   readonly limitMs: number
-  readonly layouts: readonly LayoutName[]
+  /** Undefined: those that the section compares by itself. */
+  readonly layouts: readonly LayoutName[] | undefined
   readonly variants: readonly Variant[]
+  /** Flushes and their repair are measured however long they take. */
+  readonly repairs: boolean
 }
 
 export interface DispatchOptions {
@@ -57,8 +60,9 @@ export const usage = `usage: npm run bench -- [OPTION...]
 sections iptables and iptables-connect:
   --iptables-variants V,...  ${variants.join(',')} unless given
   --iptables-services N      instead of 5,000, section iptables only; 20,000 take half an hour
-  --iptables-layouts L,...   of ${Object.keys(layouts).join(', ')}; section iptables only, plain,ipset unless given
-  --iptables-limit N         minutes that a first sync may take: 20 unless given
+  --iptables-layouts L,...   of ${Object.keys(layouts).join(', ')}
+  --iptables-limit N         minutes that a first sync may take; 20 unless given
+  --iptables-repairs         flushes and their repair, however long they take; section iptables only
 
 section iptables-dispatch, which runs only when it is named:
   --dispatch-services N,...  1,10,50,100,500,1000,10000 unless given; 1 is always measured
@@ -84,9 +88,8 @@ export const parseOptions = (argv: readonly string[], defaultJson: string): Opti
     iptables: {
       services: count('--iptables-services', values['iptables-services'], quick ? 500 : iptablesServices, 50_000),
       limitMs: count('--iptables-limit', values['iptables-limit'], 20, 600) * 60_000,
-      layouts: names('--iptables-layouts', values['iptables-layouts'] ?? 'plain,ipset', Object.keys(layouts)).filter(
-        isLayoutName,
-      ),
+      layouts: values['iptables-layouts'] === undefined ? undefined : layoutNames(values['iptables-layouts']),
+      repairs: values['iptables-repairs'],
       variants: variants.filter((variant) =>
         names('--iptables-variants', values['iptables-variants'] ?? variants.join(), variants).includes(variant),
       ),
@@ -111,6 +114,7 @@ const parse = (argv: readonly string[]) => {
         endpoints: { type: 'string' },
         seed: { type: 'string' },
         'iptables-services': { type: 'string' },
+        'iptables-repairs': { type: 'boolean', default: false },
         'iptables-variants': { type: 'string' },
         'iptables-layouts': { type: 'string' },
         'iptables-limit': { type: 'string' },
@@ -139,6 +143,9 @@ const count = (flag: string, text: string | undefined, preset: number, most: num
 
 const counts = (flag: string, text: string | undefined, preset: readonly number[], most: number): readonly number[] =>
   text === undefined ? preset : text.split(',').map((one) => count(flag, one, 0, most))
+
+const layoutNames = (text: string): readonly LayoutName[] =>
+  names('--iptables-layouts', text, Object.keys(layouts)).filter(isLayoutName)
 
 const names = (flag: string, text: string, known: readonly string[]): readonly string[] => {
   const named = [...new Set(text.split(','))]

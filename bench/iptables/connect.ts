@@ -5,9 +5,9 @@ import { createScene, deleteScene, type Scene } from '../connect/scene.ts'
 import { Worker } from '../process/worker.ts'
 import type { Bench } from '../sections/section.ts'
 import { startWorker } from './fleet.ts'
-import { isLayoutName, type LayoutName, layouts } from './layouts.ts'
+import { type LayoutName, layouts } from './layouts.ts'
 
-const names: readonly LayoutName[] = Object.keys(layouts).filter(isLayoutName)
+const defaultLayouts: readonly LayoutName[] = ['plain', 'plain+tree']
 const manyServices = 10_000
 /** The last of so many against the only one, where the dispatch is a tree. */
 const lastTarget = 1.2
@@ -23,6 +23,7 @@ interface Served {
 
 /** Time to open a connection to the Service whose rule comes last, in weir's own layouts; the first is kube-proxy's. */
 export const connections = async ({ options, report, begin }: Bench, variant: Variant): Promise<void> => {
+  const names = options.iptables.layouts ?? defaultLayouts
   const many = options.quick ? manyServices / 10 : manyServices
   const count = many.toLocaleString('en')
   await begin(`iptables, ${variant} variant: client → node → pod, connect(2) to established; one endpoint each`)
@@ -34,7 +35,7 @@ export const connections = async ({ options, report, begin }: Bench, variant: Va
     const routes = served.map(({ route }) => route)
     const perRound = 50
     await connector.ask('connect', { routes, rounds: 2, perRound })
-    const samples = await connector.ask('connect', { routes, rounds: options.quick ? 8 : 32, perRound })
+    const samples = await connector.ask('connect', { routes, rounds: options.quick ? 8 : 24, perRound })
     for (const name of names) {
       const title = name === 'plain' ? "plain, kube-proxy's layout" : name
       const [only, last] = served.flatMap((one, i) => (one.name === name ? [samples[i] ?? []] : []))

@@ -9,8 +9,11 @@ const flushAll = {
 
 const flushOne = { args: ['--noflush'], input: '*nat\n-F KUBE-SERVICES\nCOMMIT\n' } as const
 
+/** A repair takes as long as a first sync, and some. */
+const patienceMs = 10_000
+
 /** Services that come and go, many changes at once, and rules that somebody else removes. */
-export const otherChanges = async ({ options, report }: Bench, { name, weir }: Pair): Promise<void> => {
+export const otherChanges = async ({ options, report }: Bench, { name, weir, cold }: Pair): Promise<void> => {
   const repetitions = options.quick ? 2 : 4
   const comes: number[] = []
   const goes: number[] = []
@@ -22,6 +25,10 @@ export const otherChanges = async ({ options, report }: Bench, { name, weir }: P
   for (let i = 0; i < repetitions; i++) bursts.push((await weir.ask('burst', 100)).totalMs)
   report.add(`${name}, 100 changes in a burst`, 'ms', bursts)
   report.add(`${name}, peak RSS of weir so far`, 'MiB', [await weir.ask('peak', undefined)])
+  if (!options.iptables.repairs && cold.some(({ totalMs }) => totalMs > patienceMs)) {
+    report.progress(`${name}: repairs are left out, for a first sync takes long; --iptables-repairs measures them`)
+    return
+  }
   report.add(`${name}, KUBE-SERVICES emptied by others → repaired`, 'ms', [await weir.ask('damage', flushOne)])
   report.add(`${name}, all tables flushed by others → repaired`, 'ms', [await weir.ask('damage', flushAll)])
   report.add(`${name}, peak RSS of weir after all that`, 'MiB', [await weir.ask('peak', undefined)])
