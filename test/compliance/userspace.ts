@@ -3,6 +3,8 @@ import { UserspaceBackend, userspaceCapabilities } from '../../src/backends/user
 import { createForwarder } from '../../src/backends/userspace/forward/create-forwarder.ts'
 import type { Forwarder, ForwarderOptions } from '../../src/backends/userspace/forward/forwarder.ts'
 import { tableFamily, userspaceTable } from '../../src/backends/userspace/redirect/schema.ts'
+import { StaleFlows } from '../../src/backends/userspace/redirect/stale-flows.ts'
+import { type NetlinkConntrack, openConntrack } from '../../src/kernel/conntrack/netlink-conntrack.ts'
 import type { NftClient } from '../../src/kernel/nft/client.ts'
 import { openNftClient } from '../../src/kernel/nft/kernel-client.ts'
 import { WriteGuard } from '../../src/kernel/nft/write-guard.ts'
@@ -30,6 +32,7 @@ export const userspaceTraits: Traits = {
 
 interface Running {
   readonly client: NftClient
+  readonly conntrack: NetlinkConntrack
   readonly forwarder: Forwarder
   readonly proxy: InProcessProxy
 }
@@ -51,6 +54,8 @@ export class UserspaceUnderTest implements BackendUnderTest {
     await this.stop()
     const client = openNftClient()
     const guard = new WriteGuard(client)
+    const conntrack = openConntrack()
+    const staleFlows = new StaleFlows(conntrack)
     const forwarder = createForwarder(this.#options)
     let proxy: InProcessProxy | undefined
     const backends = families.map(
@@ -58,12 +63,12 @@ export class UserspaceUnderTest implements BackendUnderTest {
         new UserspaceBackend({
           family,
           forwarder,
-          reach: { kind: 'redirect', client, guard },
+          reach: { kind: 'redirect', client, guard, staleFlows },
           resync: () => void proxy?.distrust(family).catch(() => {}),
         }),
     )
     proxy = new InProcessProxy(backends, { ...settings, loopbackNodePorts: this.traits.localhostNodePorts })
-    this.#running = { client, forwarder, proxy }
+    this.#running = { client, conntrack, forwarder, proxy }
     await proxy.start(objects)
   }
 
@@ -96,6 +101,7 @@ export class UserspaceUnderTest implements BackendUnderTest {
     this.#running = undefined
     await running?.proxy.stop()
     await running?.forwarder.close(0)
+    running?.conntrack.close()
     running?.client.close()
   }
 

@@ -13,6 +13,7 @@ import { type Belief, type LayOutListeners, listening, planChange, redirecting, 
 import { elementId, type RedirectElement } from './redirect/elements.ts'
 import { RedirectTable } from './redirect/redirect-table.ts'
 import { RedirectWriter } from './redirect/redirect-writer.ts'
+import type { StaleFlows } from './redirect/stale-flows.ts'
 import type { PlannedListener, ServiceLayout } from './service-layout.ts'
 import type { Reach } from './settings.ts'
 import { renderUserspace } from './text.ts'
@@ -28,7 +29,11 @@ export const userspaceCapabilities: Capabilities = {
 
 /** {@link Reach}, and what it takes. */
 export type ReachMeans =
-  | (Extract<Reach, { kind: 'redirect' }> & { readonly client: NftClient; readonly guard: WriteGuard })
+  | (Extract<Reach, { kind: 'redirect' }> & {
+      readonly client: NftClient
+      readonly guard: WriteGuard
+      readonly staleFlows: StaleFlows
+    })
   | Extract<Reach, { kind: 'listen' }>
 
 /** A service port with what it has in this process. */
@@ -57,7 +62,9 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
   readonly family: Family
   readonly #reach: ReachMeans
   readonly #forwarding: Forwarding
-  readonly #redirect: { readonly table: RedirectTable; readonly writer: RedirectWriter } | undefined
+  readonly #redirect:
+    | { readonly table: RedirectTable; readonly writer: RedirectWriter; readonly staleFlows: StaleFlows }
+    | undefined
   readonly #ports: LoopbackPorts | undefined
   readonly #layOut: LayOutListeners
   readonly #onSocket: NonNullable<UserspaceOptions['onSocket']>
@@ -77,7 +84,7 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
     this.#resync = resync
     if (reach.kind === 'redirect') {
       const table = new RedirectTable(family, reach.client, reach.guard)
-      this.#redirect = { table, writer: new RedirectWriter(table) }
+      this.#redirect = { table, writer: new RedirectWriter(table), staleFlows: reach.staleFlows }
       this.#layOut = redirecting((listener, elements) => {
         const known = this.#forwarding.socket(listener)
         return known === undefined ? this.#earlierPort(listener, elements) : known.spec.port
@@ -104,18 +111,24 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
     return planChange(change, this.#belief(), this.#layOut)
   }
 
-  /** Sockets are there before rules lead to them, and rules are gone before their sockets are. */
+  /**
+   * Sockets are there before rules lead to them, and rules are gone before their sockets are. So are the flows that
+   * conntrack would go on translating to them, where rules lead elsewhere now. Where they lead nowhere, flows wait for
+   * rules that do: an untranslated entry would come in their place, which no rule could move. Their client is refused.
+   */
   async apply(plan: UserspacePlan, signal: AbortSignal): Promise<void> {
     const { services, replace, host } = plan
     // What one service port gives up, another may be waiting for.
     if (this.#redirect === undefined) await this.#close(plan, signal)
     const opened = await this.#open(plan, signal)
     for (const socket of opened) this.#tell(services.get(socket.service), socket)
+    let udpChanged = false
     if (this.#redirect !== undefined) {
       const { writer } = this.#redirect
       const socketOf = (listener: string): string | undefined => this.#socketText(listener)
-      if (replace) await writer.replace(host, services, socketOf, signal)
-      else await writer.change(services, socketOf, signal)
+      udpChanged = replace
+        ? await writer.replace(host, services, socketOf, signal)
+        : await writer.change(services, socketOf, signal)
     }
     if (replace) this.#services.clear()
     for (const [id, layout] of services) {
@@ -123,7 +136,13 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
       else this.#services.set(id, layout)
     }
     this.#host = host
-    if (this.#redirect !== undefined) await this.#close(plan, signal)
+    if (this.#redirect === undefined) return
+    const left = this.#forwarding.left(services, replace)
+    if (udpChanged) {
+      await this.#redirect.staleFlows.forget(this.family, left, signal)
+      this.#forwarding.forgetLeft()
+    }
+    await this.#close(plan, signal)
   }
 
   counts(): ReadonlyMap<string, number> {

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { IP } from '../../model/ip.ts'
 import type { ServicePortId } from '../../model/names.ts'
 import type { Forwarder, ListenerSpec, ListenerState, VirtualServerSpec } from './forward/forwarder.ts'
 import type { PlannedListener, ServiceLayout } from './service-layout.ts'
@@ -10,6 +11,12 @@ export interface Socket {
   readonly service: ServicePortId
   readonly spec: ListenerSpec
   readonly state: ListenerState
+}
+
+/** Where a socket listens. */
+export interface SocketAddress {
+  readonly address: IP
+  readonly port: number
 }
 
 export type Layouts = ReadonlyMap<ServicePortId, ServiceLayout | undefined>
@@ -28,6 +35,7 @@ export class Forwarding {
   readonly #servers = new Map<string, VirtualServerSpec>()
   readonly #sockets = new Map<string, Socket>()
   readonly #owned = new Map<ServicePortId, Owned>()
+  readonly #left = new Map<string, SocketAddress>()
 
   constructor(forwarder: Forwarder) {
     this.#forwarder = forwarder
@@ -62,7 +70,7 @@ export class Forwarding {
         const { spec } = listener
         const state = byId.get(spec.id) ?? { id: spec.id, port: undefined, error: undefined }
         const socket = { service: service.state.id, spec, state }
-        this.#sockets.set(spec.id, socket)
+        this.#replace(socket)
         const taken = state.error?.code === 'address-in-use' && tries < maxTries
         const port = taken ? nextPort(listener, service) : undefined
         if (port === undefined) opened.push(socket)
@@ -75,15 +83,7 @@ export class Forwarding {
 
   /** Takes away what is no longer part of these service ports; with `others`, all other service ports as well. */
   async close(layouts: Layouts, others: boolean, signal: AbortSignal): Promise<void> {
-    const servers = new Map<string, undefined>()
-    const listeners = new Map<string, undefined>()
-    for (const [id, owned] of others ? this.#owned : this.#ownedOf(layouts.keys())) {
-      const layout = layouts.get(id)
-      const kept = layout === undefined ? undefined : idsOf(layout)
-      for (const server of owned.servers) if (kept?.servers.has(server) !== true) servers.set(server, undefined)
-      for (const listener of owned.listeners)
-        if (kept?.listeners.has(listener) !== true) listeners.set(listener, undefined)
-    }
+    const { servers, listeners } = this.#unused(layouts, others)
     if (servers.size + listeners.size > 0) await this.#forwarder.apply({ servers, listeners }, signal)
     for (const id of servers.keys()) this.#servers.delete(id)
     for (const id of listeners.keys()) this.#sockets.delete(id)
@@ -94,13 +94,56 @@ export class Forwarding {
     }
   }
 
+  /**
+   * Where UDP sockets were, or still are but are about to be closed as {@link close} says. conntrack goes on translating
+   * flows to them; {@link forgetLeft} when it no longer does.
+   */
+  left(layouts: Layouts, others: boolean): readonly SocketAddress[] {
+    for (const listener of this.#unused(layouts, others).listeners.keys()) this.#leave(this.#sockets.get(listener))
+    return [...this.#left.values()]
+  }
+
+  forgetLeft(): void {
+    this.#left.clear()
+  }
+
   /** The forwarder has tried a listener again. Undefined: it is none of ours. */
   heard(state: ListenerState): Socket | undefined {
     const known = this.#sockets.get(state.id)
     if (known === undefined) return undefined
     const socket = { ...known, state }
-    this.#sockets.set(state.id, socket)
+    this.#replace(socket)
     return socket
+  }
+
+  #replace(socket: Socket): void {
+    const { spec, state } = socket
+    const before = this.#sockets.get(spec.id)
+    if (before?.spec.address !== spec.address || before.state.port !== state.port) this.#leave(before)
+    this.#sockets.set(spec.id, socket)
+  }
+
+  #leave(socket: Socket | undefined): void {
+    if (socket?.spec.protocol !== 'UDP' || socket.state.port === undefined) return
+    const { address } = socket.spec
+    const { port } = socket.state
+    this.#left.set(`${address} ${port}`, { address, port })
+  }
+
+  #unused(
+    layouts: Layouts,
+    others: boolean,
+  ): Readonly<Record<'servers' | 'listeners', ReadonlyMap<string, undefined>>> {
+    const servers = new Map<string, undefined>()
+    const listeners = new Map<string, undefined>()
+    for (const [id, owned] of others ? this.#owned : this.#ownedOf(layouts.keys())) {
+      const layout = layouts.get(id)
+      const kept = layout === undefined ? undefined : idsOf(layout)
+      for (const server of owned.servers) if (kept?.servers.has(server) !== true) servers.set(server, undefined)
+      for (const listener of owned.listeners)
+        if (kept?.listeners.has(listener) !== true) listeners.set(listener, undefined)
+    }
+    return { servers, listeners }
   }
 
   #own(id: ServicePortId, layout: ServiceLayout): void {

@@ -16,35 +16,49 @@ export class RedirectWriter {
     this.#table = table
   }
 
-  /** @throws KernelError; then nothing has changed */
+  /**
+   * Whether any element is for UDP.
+   *
+   * @throws KernelError; then nothing has changed
+   */
   async replace(
     host: HostState,
     layouts: ReadonlyMap<ServicePortId, ServiceLayout | undefined>,
     socketOf: SocketOf,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const next = new WrittenTable()
     next.accept(elementsByService(layouts, socketOf))
-    await this.#table.run(tableScript(host, [...hostPart(host), ...next.elements()]), signal)
+    const elements = [...next.elements()]
+    await this.#table.run(tableScript(host, [...hostPart(host), ...elements]), signal)
     this.#written = next
+    return elements.some(isForUdp)
   }
 
-  /** @throws KernelError; then nothing has changed */
+  /**
+   * Whether anything of UDP leads elsewhere than before, or somewhere at all.
+   *
+   * @throws KernelError; then nothing has changed
+   */
   async change(
     layouts: ReadonlyMap<ServicePortId, ServiceLayout | undefined>,
     socketOf: SocketOf,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const elements = elementsByService(layouts, socketOf)
-    const script = changeScript(this.#table.family, this.#written.change(elements))
+    const change = this.#written.change(elements)
+    const script = changeScript(this.#table.family, change)
     if (script !== '') await this.#table.run(script, signal)
     this.#written.accept(elements)
+    return change.added.some(isForUdp)
   }
 
   counts(): ReadonlyMap<string, number> {
     return this.#written.counts()
   }
 }
+
+const isForUdp = ({ key }: WrittenElement): boolean => key.includes(protocolWord.UDP)
 
 export const hostPart = (host: HostState): readonly WrittenElement[] =>
   hostElements(host).map((element) => written(element, () => undefined))
