@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Family } from '../../model/ip.ts'
 import { ExecError } from '../exec/exec-error.ts'
 import { type Run, type RunOptions, type RunResult, run as realRun } from '../exec/run.ts'
+import { inParts } from './commit-parts.ts'
 import type { CommitWitness } from './commit-witness.ts'
 import type { Iptables, Variant } from './iptables.ts'
 import { IptablesError } from './iptables-error.ts'
@@ -131,7 +132,8 @@ export class IptablesClient implements Iptables {
     }
   }
 
-  async #commit(changes: readonly TableChange[], env: Record<string, string>, signal: AbortSignal): Promise<void> {
+  async #commit(whole: readonly TableChange[], env: Record<string, string>, signal: AbortSignal): Promise<void> {
+    const changes = this.variant === 'nft' ? whole.flatMap((change) => inParts(change)) : whole
     const wait = this.#features.restoreWaits ? ['-w', String(this.#lockSeconds)] : []
     const command = [`${this.#program}-restore`, ...wait, '--noflush', '--counters']
     let pid: number | undefined

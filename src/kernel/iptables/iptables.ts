@@ -16,7 +16,8 @@ export interface Iptables {
   /** The existing tables, with counters. */
   save(signal: AbortSignal): Promise<Saved>
   /**
-   * Commits each table's statements atomically, tables one after the other. What the statements do not name stays as it
+   * Commits each table's statements atomically, tables one after the other; of the nft variant more than 500 chains in
+   * several commits, each chain at once and behind those that it leads to. What the statements do not name stays as it
    * is; only the legacy variant zeroes the counters of all policies that are not set by a statement, as each of its
    * commits does (libiptc). Creates a table that does not exist yet.
    */
