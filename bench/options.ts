@@ -50,7 +50,7 @@ export interface DispatchOptions {
 const iptablesServices = 5_000
 
 export const usage = `usage: npm run bench -- [OPTION...]
-  --quick          2,000 Services and fewer repetitions: under half a minute
+  --quick          2,000 Services and fewer repetitions: some two minutes
   --only NAME,...  these sections: ${sectionNames.join(', ')}
   --services N     instead of 20,000
   --endpoints N    of each Service, instead of 8
