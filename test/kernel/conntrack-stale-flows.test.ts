@@ -38,12 +38,13 @@ class Sender {
     this.#running = this.#run()
   }
 
-  /** What became of each datagram from now on, until the pod answers one. */
+  /** What became of each datagram that is sent from now on, until the pod answers one. */
   async served(): Promise<readonly string[]> {
-    this.#outcomes = []
+    const outcomes: string[] = []
+    this.#outcomes = outcomes
     const end = Date.now() + limitMs
-    while (!this.#outcomes.includes('pod-1') && Date.now() < end) await sleep(10)
-    return this.#outcomes.slice(0, this.#outcomes.indexOf('pod-1') + 1 || undefined)
+    while (!outcomes.includes('pod-1') && Date.now() < end) await sleep(10)
+    return outcomes.slice(0, outcomes.indexOf('pod-1') + 1 || undefined)
   }
 
   async end(): Promise<void> {
@@ -55,8 +56,9 @@ class Sender {
     const { ip: address, port } = this.front
     while (!this.#ended.signal.aborted) {
       const ask = { protocol: 'UDP', address, port, sourcePort: this.#sourcePort, timeoutMs: everyMs } as const
+      const outcomes = this.#outcomes
       const [outcome] = await Promise.all([stage.host('client').ask(ask), sleep(everyMs)])
-      this.#outcomes.push(outcome.kind === 'answered' ? outcome.name : outcome.kind)
+      outcomes.push(outcome.kind === 'answered' ? outcome.name : outcome.kind)
     }
   }
 }
@@ -92,6 +94,9 @@ for (const net of nets) {
     play(t, net, web(net, 'web'), [nothing, web(net, 'web')], 300),
   )
   const local = web(net, 'web', { externalTrafficPolicy: 'Local' })
+  await t.test(`deleted and recreated with externalTrafficPolicy Local, ${net.family}`, (t) =>
+    play(t, net, local, [nothing, local], 300),
+  )
   await t.test(`externalTrafficPolicy Local to Cluster, ${net.family}`, (t) => play(t, net, local, [web(net, 'web')]))
   await t.test(`externalTrafficPolicy Cluster to Local, ${net.family}`, (t) => play(t, net, web(net, 'web'), [local]))
 }

@@ -4,6 +4,7 @@ import { protocolWord } from '../../../model/protocol.ts'
 import type { ServiceLayout } from '../service-layout.ts'
 import { hostElements } from './elements.ts'
 import type { RedirectTable } from './redirect-table.ts'
+import type { SetName } from './schema.ts'
 import { changeScript, tableScript } from './script.ts'
 import { type SocketOf, type WrittenElement, WrittenTable, written } from './written.ts'
 
@@ -50,12 +51,23 @@ export class RedirectWriter {
     const script = changeScript(this.#table.family, change)
     if (script !== '') await this.#table.run(script, signal)
     this.#written.accept(elements)
-    return change.added.some(isForUdp)
+    return change.added.some(isForUdp) || change.removed.some((element) => isForUdp(element) && this.#uncovers(element))
   }
 
   counts(): ReadonlyMap<string, number> {
     return this.#written.counts()
   }
+
+  /** Whether clients outside get, without this element, to where those inside do. */
+  #uncovers({ set, key }: WrittenElement): boolean {
+    const inside = insideOf[set]
+    return inside !== undefined && this.#written.has({ set: inside, key })
+  }
+}
+
+const insideOf: Partial<Record<SetName, SetName>> = {
+  'outside-services': 'services',
+  'outside-nodeports': 'nodeports',
 }
 
 const isForUdp = ({ key }: WrittenElement): boolean => key.includes(protocolWord.UDP)
