@@ -70,7 +70,7 @@ export class TableWriter {
 
   change(): TableChange | undefined {
     const flush = (chain: string): Statement => ({ kind: 'flush', chain })
-    // iptables-nft-restore keeps its chains sorted, and puts each new one in by walking them: by name, that is one step.
+    // By name: equal plans give equal text, whatever came first.
     const chains = [...this.#chains].sort(([a], [b]) => (a < b ? -1 : 1))
     const statements: readonly Statement[] = [
       ...chains.map(([chain, tag]): Statement => ({ kind: 'chain', chain, tag })),

@@ -19,7 +19,7 @@ export interface Flow {
   readonly reply: Tuple
   /** Of the original direction; 0 unless rules say otherwise. */
   readonly zone: number
-  /** The kernel's number for it: another entry of the same tuple has another one. 32 bits. */
+  /** The kernel's number for it: another entry of the same tuple has another one, but for a chance. 32 bits. */
   readonly id: number
 }
 

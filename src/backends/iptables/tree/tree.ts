@@ -9,7 +9,7 @@ export type { TreeShape } from './slot.ts'
 
 /**
  * So many entries are tested one after the other before they are split. From 4 to 64 a connection takes the same time
- * (bench/iptables-dispatch.ts); larger leaves are fewer chains: 272 for 10,000 Services with 64, 3,136 with 16.
+ * (section iptables-dispatch of bench/); larger leaves are fewer chains: 272 for 10,000 Services with 64, 3,136 with 16.
  */
 export const defaultLeafSize = 64
 
