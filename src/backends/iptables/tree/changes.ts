@@ -24,11 +24,23 @@ export const compare = (shape: TreeShape, before: Place | undefined, after: Plac
   const visit = (from: Place | undefined, to: Place | undefined): void => {
     if (from?.node === to?.node && from?.digits === to?.digits) return
     if (to !== undefined && isAbove(to, from)) {
-      for (const child of childPlaces(to)) visit(leadsTo(child, from) ? from : undefined, child)
+      let met = false
+      for (const child of childPlaces(to)) {
+        const leads = leadsTo(child, from)
+        met ||= leads
+        visit(leads ? from : undefined, child)
+      }
+      if (!met) visit(from, undefined)
       note(next, to)
     } else if (from !== undefined && isAbove(from, to)) {
       note(old, from)
-      for (const child of childPlaces(from)) visit(child, leadsTo(child, to) ? to : undefined)
+      let met = false
+      for (const child of childPlaces(from)) {
+        const leads = leadsTo(child, to)
+        met ||= leads
+        visit(child, leads ? to : undefined)
+      }
+      if (!met) visit(undefined, to)
     } else {
       note(old, from)
       if (from?.node !== to?.node) for (const [one, other] of childPairs(from, to)) visit(one, other)
@@ -45,7 +57,7 @@ export const compare = (shape: TreeShape, before: Place | undefined, after: Plac
 export const sameRules = (a: readonly RuleText[], b: readonly RuleText[] | undefined): boolean =>
   a.length === b?.length && a.every((rule, i) => rule === b[i])
 
-/** Whether what `below` has is all under one child of the branch `above`. */
+/** Whether what `below` has is all under one digit of the branch `above`, though there may be no child for it. */
 const isAbove = ({ node: above }: Place, below: Place | undefined): boolean =>
   above.kind === 'branch' &&
   below?.node.kind === 'branch' &&

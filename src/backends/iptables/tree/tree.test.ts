@@ -186,6 +186,22 @@ describe.each(shapes)('a tree of $kind keys, $family', (shape) => {
     )
   })
 
+  it('keeps a chain whose entries all make way for others beside them', () => {
+    const key = (tail: string): string => tail.padStart(addressDigits(shape) + 5, '0')
+    const one = (tail: string, version = 0): Entry => entry(shape, key(tail), version, 1)
+    const start = emptyTree(1).with([one('10000'), one('01200'), one('01100')], [])
+    const end = start.with([one('01075'), one('01000')], [key('01200'), key('01100')])
+    const there = new Set([...start.chains()].map(({ name }) => name))
+    const { written, gone } = end.changesSince(start)
+    for (const { name } of written) there.add(name)
+    for (const name of gone) expect(there.delete(name), name).toBe(true)
+    expect([...there].sort()).toEqual([...end.chains()].map(({ name }) => name).sort())
+    const back = start.changesSince(end)
+    for (const { name } of back.written) there.add(name)
+    for (const name of back.gone) there.delete(name)
+    expect([...there].sort()).toEqual([...start.chains()].map(({ name }) => name).sort())
+  })
+
   it('says the same between trees that share nothing', () => {
     fc.assert(
       fc.property(start, ({ steps, leafSize, rules }) => {
