@@ -1,8 +1,7 @@
 import { closeSync, readFileSync } from 'node:fs'
-import koffi from 'koffi'
 import type { Family } from '../../model/ip.ts'
+import { libc } from '../libc.ts'
 import { KernelError } from '../netlink/error.ts'
-import { libc } from '../netlink/libc.ts'
 import { watchedTables } from './suspects.ts'
 
 /** sys/socket.h */
@@ -72,15 +71,7 @@ export class TableFingerprints {
     this.#value.fill(0)
     this.#value.write(table, 'latin1')
     this.#length[0] = infoLength
-    const result = getsockopt()(this.#fd, level[this.#family], GET_INFO, this.#value, this.#length)
+    const result = libc().getsockopt(this.#fd, level[this.#family], GET_INFO, this.#value, this.#length)
     return result < 0 ? `errno ${libc().errno()}` : this.#value.toString('latin1', nameLength)
   }
-}
-
-type GetSocketOption = (fd: number, level: number, option: number, value: Uint8Array, length: Uint32Array) => number
-let loaded: GetSocketOption | undefined
-
-const getsockopt = (): GetSocketOption => {
-  loaded ??= koffi.load(null).func('int getsockopt(int, int, int, void *, void *)') as GetSocketOption
-  return loaded
 }

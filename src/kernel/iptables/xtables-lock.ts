@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import koffi from 'koffi'
+import { libc } from '../libc.ts'
 import { IptablesError } from './iptables-error.ts'
 
 /** sys/file.h */
@@ -50,9 +50,4 @@ const openLock = async (path: string): Promise<FileHandle> => {
 const isDenied = (cause: unknown): boolean =>
   cause instanceof Error && 'code' in cause && (cause.code === 'EACCES' || cause.code === 'EPERM')
 
-let flock: ((fd: number, operation: number) => number) | undefined
-
-const tryLock = (fd: number): boolean => {
-  flock ??= koffi.load(null).func('int flock(int, int)')
-  return flock(fd, LOCK_EX | LOCK_NB) === 0
-}
+const tryLock = (fd: number): boolean => libc().flock(fd, LOCK_EX | LOCK_NB) === 0

@@ -1,6 +1,6 @@
 import { closeSync, readSync, writeSync } from 'node:fs'
+import { libc } from '../libc.ts'
 import { KernelError, systemErrno } from './error.ts'
-import { libc } from './libc.ts'
 
 /** A netlink socket: whole datagrams in and out, never blocking. */
 export interface Transport {
