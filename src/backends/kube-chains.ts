@@ -29,7 +29,7 @@ const ipvsChains: ChainNames = {
 }
 
 /** Of a service port or an endpoint: 16 Base32 characters of a SHA-256. */
-const serviceChain = /^KUBE-(?:SVC|SVL|EXT|FW|SEP|XLB)-[A-Z2-7]{16}$/
+export const serviceChain = /^KUBE-(?:SVC|SVL|EXT|FW|SEP|XLB)-[A-Z2-7]{16}$/
 /** What EXT was called before Kubernetes 1.24. */
 const formerServiceChain = /^KUBE-XLB-[A-Z2-7]{16}$/
 

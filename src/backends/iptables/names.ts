@@ -27,7 +27,7 @@ export const addressText = ({ ip, port }: Address): string => (ip.includes(':') 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 
 /** The first 16 characters of Base32 of SHA-256: 80 bits, taken 20 at a time. */
-const shortHash = (text: string): string => {
+export const shortHash = (text: string): string => {
   const digest = hash('sha256', text, 'binary')
   let short = ''
   for (let at = 0; at < 10; at += 5) {

@@ -5,6 +5,7 @@ import type { SavedTable } from '../../kernel/iptables/save-parser.ts'
 import type { TableName } from '../../kernel/iptables/table-name.ts'
 import type { Family } from '../../model/ip.ts'
 import type { Observed } from '../backend.ts'
+import { serviceChain, weirChainPrefix } from '../kube-chains.ts'
 import { allSetRoles, setName, setNamePrefix, setRoles } from './sets.ts'
 
 /** What of a table matters to us. */
@@ -29,10 +30,8 @@ export interface ObservedRules extends Observed {
   readonly sets: ReadonlyMap<string, ObservedSet>
 }
 
-const serviceChain = /^KUBE-(?:SVC|SVL|EXT|FW|SEP|XLB)-[A-Z2-7]{16}$/
-
 /** Chains that come and go with Services: whatever of them is not wanted is left over from an earlier run. */
-export const comesAndGoes = (chain: string): boolean => serviceChain.test(chain) || chain.startsWith('WEIR-')
+export const comesAndGoes = (chain: string): boolean => serviceChain.test(chain) || chain.startsWith(weirChainPrefix)
 
 /** `fixed`: names of the chains that are always there. */
 export const observeRules = async (

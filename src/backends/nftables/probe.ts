@@ -1,6 +1,6 @@
-import { KernelError } from '../../kernel/netlink/error.ts'
 import type { NftClient } from '../../kernel/nft/client.ts'
 import type { Support } from '../backend.ts'
+import { unsupportedBy } from '../nft-support.ts'
 
 /** kube-proxy's floor; older ones lack set comments and typeof. */
 const oldestNft = [1, 0, 1] as const
@@ -40,18 +40,6 @@ export const probeNft = async (client: NftClient, signal: AbortSignal): Promise<
     await client.runText(probeScript, signal)
     return { kind: 'supported' }
   } catch (error) {
-    if (!(error instanceof KernelError)) return { kind: 'unknown', cause: error }
-    switch (error.code) {
-      case 'missing':
-        return { kind: 'unsupported', why: 'the program `nft` is not installed (Debian package nftables)' }
-      case 'permission':
-        return { kind: 'unsupported', why: 'no permission to change nftables: CAP_NET_ADMIN is needed' }
-      case 'unsupported':
-      case 'notFound':
-      case 'invalid':
-        return { kind: 'unsupported', why: `this kernel lacks something that weir's rules need: ${error.message}` }
-      default:
-        return { kind: 'unknown', cause: error }
-    }
+    return unsupportedBy(error, "this kernel lacks something that weir's rules need")
   }
 }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { protocolWord } from '../../../model/protocol.ts'
+import { shortHash } from '../names.ts'
 import { readSlot, type TreeShape } from './slot.ts'
 
 /** XT_EXTENSION_MAXNAMELEN of linux/netfilter/x_tables.h, without the NUL. */
@@ -22,7 +22,7 @@ export const chainName = (shape: TreeShape, digits: string): string => {
     ...(port === undefined ? [] : [port.first, port.bits]),
   ]
   const name = `WEIR-${parts.join('-')}`
-  return name.length <= maxLength ? name : `WEIR-X-${hash(name)}`
+  return name.length <= maxLength ? name : `WEIR-X-${shortHash(name)}`
 }
 
 const ports = '(?:tcp|udp|sctp)(?:-[0-9]{1,5}-[0-9]{1,2})?'
@@ -30,11 +30,3 @@ const treeChain = new RegExp(`^WEIR-(?:[0-9a-f.]+-(?:[0-9]{1,3}|${ports})|NP-${p
 
 /** Whether a chain of table nat may be one of a tree, of any shape. */
 export const isTreeChain = (name: string): boolean => name.length <= maxLength && treeChain.test(name)
-
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
-
-/** 80 bits of the SHA-256 as 16 characters of RFC 4648 Base32, as kube-proxy names its chains. */
-const hash = (text: string): string => {
-  const bits = BigInt(`0x${createHash('sha256').update(text).digest('hex').slice(0, 20)}`)
-  return Array.from({ length: 16 }, (_, i) => alphabet[Number((bits >> BigInt(75 - 5 * i)) & 31n)]).join('')
-}

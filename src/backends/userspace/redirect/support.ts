@@ -1,8 +1,8 @@
-import { KernelError } from '../../../kernel/netlink/error.ts'
 import type { NftClient } from '../../../kernel/nft/client.ts'
 import type { HostState } from '../../../model/host.ts'
 import type { Family } from '../../../model/ip.ts'
 import type { Support } from '../../backend.ts'
+import { unsupportedBy } from '../../nft-support.ts'
 import { probeScript } from './script.ts'
 
 /** Whether this kernel, this `nft` and our privileges are enough for the table: all of it is written, and taken back. */
@@ -11,22 +11,7 @@ export const redirectSupport = async (client: NftClient, family: Family, signal:
     await client.runText(probeScript(plainHost(family)), signal)
     return { kind: 'supported' }
   } catch (error) {
-    if (!(error instanceof KernelError)) return { kind: 'unknown', cause: error }
-    switch (error.code) {
-      case 'missing':
-        return { kind: 'unsupported', why: 'the program `nft` is not installed (Debian package nftables)' }
-      case 'permission':
-        return { kind: 'unsupported', why: 'no permission to change nftables: CAP_NET_ADMIN is needed' }
-      case 'unsupported':
-      case 'notFound':
-      case 'invalid':
-        return {
-          kind: 'unsupported',
-          why: `this kernel, or nft, lacks something that the rules need: ${error.message}`,
-        }
-      default:
-        return { kind: 'unknown', cause: error }
-    }
+    return unsupportedBy(error, 'this kernel, or nft, lacks something that the rules need')
   }
 }
 
