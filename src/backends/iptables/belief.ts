@@ -10,6 +10,6 @@ export const absorb = ({ states, elements }: Belief, delta: BeliefDelta): Belief
     if (use.uses > 0) elements.set(key, use)
     else elements.delete(key)
   }
-  const { host, endpoints, dispatch, rules } = delta
-  return { host, states, endpoints, dispatch, elements, rules }
+  const { host, fixed, endpoints, dispatch, rules } = delta
+  return { host, fixed, states, endpoints, dispatch, elements, rules }
 }

@@ -41,11 +41,10 @@ export const planDelta = (
       if (!services.has(id)) delta.change(layoutService(state, old), layoutService(state, context), state.service)
   }
 
-  const fixed = fixedLayout(host, settings)
-  const oldFixed = hostChanged ? fixedLayout(belief.host, settings) : fixed
+  const fixed = hostChanged ? fixedLayout(host, settings) : belief.fixed
   const roots = entryChains(settings)
-  const fixedRules = planFixed(oldFixed, fixed, new Set(Object.values(roots)), { filter, nat })
-  const root = (name: string): Root => ({ before: fixedChain(oldFixed, name), after: fixedChain(fixed, name) })
+  const fixedRules = planFixed(belief.fixed, fixed, new Set(Object.values(roots)), { filter, nat })
+  const root = (name: string): Root => ({ before: fixedChain(belief.fixed, name), after: fixedChain(fixed, name) })
   const dispatch = {
     services: planEntries(belief.dispatch.services, root(roots.services), delta.services, nat),
     nodePorts: planEntries(belief.dispatch.nodePorts, root(roots.nodePorts), delta.nodePorts, nat),
@@ -69,7 +68,7 @@ export const planDelta = (
   return {
     ...summarize([filter, nat], sets, hostChanged),
     sets,
-    outcome: { kind: 'absorb', delta: { host, states, endpoints, dispatch, elements: elements.uses, rules } },
+    outcome: { kind: 'absorb', delta: { host, fixed, states, endpoints, dispatch, elements: elements.uses, rules } },
   }
 }
 

@@ -77,7 +77,7 @@ export const planFull = (
     sets,
     outcome: {
       kind: 'replace',
-      belief: { host, states, endpoints, dispatch, elements: elements.uses, rules },
+      belief: { host, fixed, states, endpoints, dispatch, elements: elements.uses, rules },
     },
   }
 }

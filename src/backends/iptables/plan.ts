@@ -5,12 +5,14 @@ import type { HostState } from '../../model/host.ts'
 import type { ServicePortId } from '../../model/names.ts'
 import type { PlanSummary } from '../backend.ts'
 import type { Dispatch } from './dispatch.ts'
-import type { SetElement } from './layout-types.ts'
+import type { FixedLayout, SetElement } from './layout-types.ts'
 import type { SetRole } from './sets.ts'
 
 /** What the planner knows of the kernel: the outcome of all earlier applies. */
 export interface Belief {
   readonly host: HostState
+  /** What follows from the host alone. */
+  readonly fixed: FixedLayout
   readonly states: Map<ServicePortId, ServiceState>
   /** Endpoints of all service ports: beyond a number of them comments are left out. */
   readonly endpoints: number
@@ -54,6 +56,7 @@ export interface IptablesPlan {
 
 export interface BeliefDelta {
   readonly host: HostState
+  readonly fixed: FixedLayout
   readonly states: ReadonlyMap<ServicePortId, ServiceState | undefined>
   readonly endpoints: number
   readonly dispatch: Dispatch
