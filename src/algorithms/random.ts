@@ -1,6 +1,6 @@
 import type { Bind } from './scheduler.ts'
 import { SchedulerError } from './scheduler-error.ts'
-import { isUsable } from './server.ts'
+import { isUsable, usableWeight } from './server.ts'
 
 /**
  * Random: each usable server with a chance of its weight / sum of the weights, whatever its load. With equal weights that is
@@ -11,11 +11,7 @@ export const random: Bind = ({ items }, options) => {
   if (source === undefined) throw new SchedulerError('no-source', 'random', 'no source of random numbers')
   return {
     pick() {
-      let total = 0
-      for (let i = 0; i < items.length; i++) {
-        const server = items[i]
-        if (server !== undefined && isUsable(server)) total += server.weight
-      }
+      const total = usableWeight(items)
       if (total === 0) return undefined
       let left = source(total)
       for (let i = 0; i < items.length; i++) {

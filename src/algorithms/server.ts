@@ -54,3 +54,13 @@ export const checkInt = (op: string, value: number): void => {
 
 /** May get new connections. */
 export const isUsable = (server: Server): boolean => server.weight > 0 && !server.overloaded
+
+/** Of all servers that may get new connections. O(n). */
+export const usableWeight = (servers: readonly Server[]): number => {
+  let total = 0
+  for (let i = 0; i < servers.length; i++) {
+    const server = servers[i]
+    if (server !== undefined && isUsable(server)) total += server.weight
+  }
+  return total
+}

@@ -1,7 +1,7 @@
 import { activeCost, overhead } from './cost.ts'
 import type { Bind } from './scheduler.ts'
 import { SchedulerError } from './scheduler-error.ts'
-import { isUsable, type Server } from './server.ts'
+import { isUsable, type Server, usableWeight } from './server.ts'
 
 /**
  * Power of two choices: two usable servers drawn by weight, and of them the one with the smaller overhead / weight; the
@@ -21,11 +21,7 @@ export const twos: Bind = ({ items }, options) => {
 
   return {
     pick() {
-      let total = 0
-      for (let i = 0; i < items.length; i++) {
-        const server = items[i]
-        if (server !== undefined && isUsable(server)) total += server.weight
-      }
+      const total = usableWeight(items)
       if (total === 0) return undefined
       let left1 = random(total + 1)
       let left2 = random(total + 1)
