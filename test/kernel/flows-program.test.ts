@@ -1,6 +1,5 @@
 /** The tables prove the parts wired together in the test; this proves that the program is those parts. */
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -10,16 +9,13 @@ import { withNode } from '../compliance/with-node.ts'
 import { nets, nodeName, nodePort, type Place, port } from '../flows/net.ts'
 import { exposed, type Manifest, ready } from '../flows/objects.ts'
 import { ownNamespace } from '../support/namespace.ts'
-import { runWeir, startWeir } from './cli-program.ts'
+import { runWeir, startWeir, temporaryFolder } from './cli-program.ts'
 
 ownNamespace(import.meta.url)
 
 const stage = await Stage.create(['TCP'])
-const folder = mkdtempSync(join(tmpdir(), 'weir-flows-'))
-t.teardown(async () => {
-  rmSync(folder, { recursive: true })
-  await stage.close()
-})
+t.teardown(() => stage.close())
+const folder = temporaryFolder()
 
 /** The one file of the folder, replaced as an editor does. */
 const write = (objects: readonly Manifest[]): void => {

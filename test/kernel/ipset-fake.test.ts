@@ -8,22 +8,11 @@ import type { Member } from '../../src/kernel/ipset/member.ts'
 import { openIpset } from '../../src/kernel/ipset/netlink-ipset.ts'
 import { type Family, families } from '../../src/model/ip.ts'
 import { ownNamespace } from '../support/namespace.ts'
+import { type Random, randomFrom } from '../support/random.ts'
 
 ownNamespace(import.meta.url)
 
 const { signal } = new AbortController()
-
-/** xorshift32: the same sequence in every run. */
-const randomFrom = (seed: number) => {
-  let state = seed
-  return (below: number): number => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
-type Random = ReturnType<typeof randomFrom>
 
 const names = ['A', 'B', 'C', 'D', 'absent', 'x'.repeat(31), 'x'.repeat(32)] as const
 const addresses = {

@@ -8,22 +8,12 @@ import type { Statement, TableChange } from '../../src/kernel/iptables/restore-b
 import { type RuleText, ruleText } from '../../src/kernel/iptables/rule-text.ts'
 import { type Family, families } from '../../src/model/ip.ts'
 import { ownNamespace } from '../support/namespace.ts'
+import { type Random, randomFrom } from '../support/random.ts'
 
 ownNamespace(import.meta.url)
 
 const { signal } = new AbortController()
 
-/** xorshift32: the same sequence in every run. */
-const randomFrom = (seed: number) => {
-  let state = seed
-  return (below: number): number => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
-type Random = ReturnType<typeof randomFrom>
 const pick = <T>(random: Random, from: readonly T[]): T => from[random(from.length)] as T
 
 const own = ['KUBE-A', 'KUBE-B', 'KUBE-C', 'WEIR-D'] as const

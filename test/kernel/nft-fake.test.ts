@@ -7,6 +7,7 @@ import { goTo, jump, loadDaddr, member, register, returnFromChain } from '../../
 import { FakeNft } from '../../src/kernel/nft/fake.ts'
 import { openNftClient } from '../../src/kernel/nft/kernel-client.ts'
 import { ownNamespace } from '../support/namespace.ts'
+import { type Random, randomFrom } from '../support/random.ts'
 
 ownNamespace(import.meta.url)
 
@@ -24,18 +25,6 @@ add chain ip weir kept { comment "stays"; }
 add rule ip weir entry ip daddr . meta l4proto . th dport vmap @services comment "dispatch"
 add rule ip weir entry ip daddr @plain goto kept
 `
-
-/** xorshift32: the same sequence in every run. */
-const randomFrom = (seed: number) => {
-  let state = seed
-  return (below: number): number => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
-type Random = ReturnType<typeof randomFrom>
 
 const setNames = ['plain', 'timed', 'ranges', 'endpoints', 'services', 'absent'] as const
 const chainNames = ['kept', 'c0', 'c1', 'c2', 'c3'] as const

@@ -1,6 +1,5 @@
 /** The node goes from mode to mode, each time by a restart with other flags: nothing is lost and nothing is left. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -12,16 +11,13 @@ import { loadForeign, type Snapshot, snapshot } from '../support/foreign-rules.t
 import type { Target } from '../support/host.ts'
 import { ownNamespace } from '../support/namespace.ts'
 import { type Lane, SteadyTraffic } from '../support/steady-traffic.ts'
-import { eventually, runWeir, startWeir } from './cli-program.ts'
+import { eventually, runWeir, startWeir, temporaryFolder } from './cli-program.ts'
 
 ownNamespace(import.meta.url)
 
 const stage = await Stage.create(['TCP'])
-const folder = mkdtempSync(join(tmpdir(), 'weir-switch-'))
-t.teardown(async () => {
-  rmSync(folder, { recursive: true })
-  await stage.close()
-})
+t.teardown(() => stage.close())
+const folder = temporaryFolder()
 
 const pods: readonly PodName[] = ['pod-1', 'pod-2', 'remote-1']
 const nodePortOf = (net: Net): number => (net.family === 'IPv4' ? 30081 : 30082)

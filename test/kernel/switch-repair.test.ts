@@ -1,6 +1,5 @@
 /** The program in mode iptables: a restart over an unchanged cluster writes nothing, and a flush by others is put right at once. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -13,16 +12,13 @@ import { nets, nodeName, port } from '../flows/net.ts'
 import { endpoint, exposed, slice } from '../flows/objects.ts'
 import { snapshot } from '../support/foreign-rules.ts'
 import { ownNamespace } from '../support/namespace.ts'
-import { eventually, runWeir, sh, startWeir } from './cli-program.ts'
+import { eventually, runWeir, sh, startWeir, temporaryFolder } from './cli-program.ts'
 
 ownNamespace(import.meta.url)
 
 const stage = await Stage.create(['TCP'])
-const folder = mkdtempSync(join(tmpdir(), 'weir-repair-'))
-t.teardown(async () => {
-  rmSync(folder, { recursive: true })
-  await stage.close()
-})
+t.teardown(() => stage.close())
+const folder = temporaryFolder()
 
 const manifests = join(folder, 'manifests')
 const shims = join(folder, 'bin')

@@ -13,6 +13,7 @@ import { nftFamily, type SetName, tableName } from '../../src/backends/nftables/
 import { openNftClient } from '../../src/kernel/nft/kernel-client.ts'
 import { type Family, families } from '../../src/model/ip.ts'
 import { ownNamespace } from '../support/namespace.ts'
+import { randomFrom } from '../support/random.ts'
 import { runWeir, startWeir, temporaryFolder } from './cli-program.ts'
 import { dumpTable } from './sync-dump.ts'
 import { never } from './sync-rig.ts'
@@ -132,17 +133,6 @@ const versionIn = async (family: Family): Promise<number | undefined> => {
     assert.ok((dump.rules[value.chain]?.length ?? 0) > 16, 'and the chain has its rules')
   }
   return version
-}
-
-/** xorshift32: the same moments in every run. */
-const randomFrom = (seed: number) => {
-  let state = seed
-  return (below: number): number => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
 }
 
 t.test('killed twenty times and more', async (t) => {

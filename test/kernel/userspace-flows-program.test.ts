@@ -1,6 +1,5 @@
 /** The whole program in mode userspace: how it ends, how it comes back, and what it does with endpoints that die. */
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { UserspaceStatus } from '../../src/backends/userspace/status.ts'
@@ -10,16 +9,13 @@ import { ipv4, nets, nodeName, type PodName, port } from '../flows/net.ts'
 import { endpoint, exposed, type Manifest, slice } from '../flows/objects.ts'
 import { ownNamespace } from '../support/namespace.ts'
 import { Stream, type StreamOptions, startStreamServer } from '../support/streams.ts'
-import { eventually, runWeir, sh, startWeir } from './cli-program.ts'
+import { eventually, runWeir, sh, startWeir, temporaryFolder } from './cli-program.ts'
 
 ownNamespace(import.meta.url)
 
 const stage = await Stage.create(['TCP'])
-const folder = mkdtempSync(join(tmpdir(), 'weir-userspace-'))
-t.teardown(async () => {
-  rmSync(folder, { recursive: true })
-  await stage.close()
-})
+t.teardown(() => stage.close())
+const folder = temporaryFolder()
 
 const web = (name: string, n: number, pods: readonly PodName[], podPort: number): readonly Manifest[] => [
   exposed(ipv4, 'TCP', {

@@ -1,6 +1,5 @@
 /** The node goes to mode userspace and on from it, each time by a restart: nothing is left of the mode before. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Stage } from '../compliance/stage.ts'
@@ -9,16 +8,13 @@ import { type Net, nets, nodeName, port } from '../flows/net.ts'
 import { exposed, ready } from '../flows/objects.ts'
 import type { Held } from '../support/host-protocol.ts'
 import { ownNamespace } from '../support/namespace.ts'
-import { eventually, runWeir, sh, startWeir } from './cli-program.ts'
+import { eventually, runWeir, sh, startWeir, temporaryFolder } from './cli-program.ts'
 
 ownNamespace(import.meta.url)
 
 const stage = await Stage.create(['TCP'])
-const folder = mkdtempSync(join(tmpdir(), 'weir-switch-'))
-t.teardown(async () => {
-  rmSync(folder, { recursive: true })
-  await stage.close()
-})
+t.teardown(() => stage.close())
+const folder = temporaryFolder()
 
 const servedNets: readonly Net[] = nets
 const objects = servedNets.flatMap((net) => {

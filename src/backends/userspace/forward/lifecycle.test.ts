@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   ask,
   changeOf,
@@ -12,39 +12,14 @@ import {
   serve,
   serverSpec,
   statsOf,
-  type TestServer,
   target,
   tcpClient,
   tcpServer,
   until,
 } from '../../../../test/support/forwarding.ts'
+import { accepted, forwarding, running } from '../../../../test/support/forwarding-fixture.ts'
 import { createForwarder } from './create-forwarder.ts'
-import type { Forwarder, ForwarderOptions, ListenerState } from './forwarder.ts'
-
-const cleanups: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
-})
-
-const forwarding = (options: Partial<ForwarderOptions> = {}): Forwarder => {
-  const forwarder = createForwarder(options)
-  cleanups.push(() => forwarder.close(0))
-  return forwarder
-}
-
-const running = async (starting: Promise<TestServer>): Promise<TestServer> => {
-  const server = await starting
-  cleanups.push(server.close)
-  return server
-}
-
-/** The endpoint's side of a connection that has just been opened. */
-const accepted = async (server: TestServer, index = 0) => {
-  await until(() => server.connections.length > index, 'the endpoint has a connection')
-  const socket = server.connections[index]
-  if (socket === undefined) throw new Error('no connection')
-  return socket
-}
+import type { ListenerState } from './forwarder.ts'
 
 describe('changes', () => {
   it('let connections of a removed endpoint go on', async () => {

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   ask,
   changeOf,
@@ -21,34 +21,9 @@ import {
   until,
   unusedPort,
 } from '../../../../test/support/forwarding.ts'
+import { accepted, afterwards, forwarding, running } from '../../../../test/support/forwarding-fixture.ts'
 import { parseProxyHeader } from '../../../../test/support/proxy-header.ts'
-import { createForwarder } from './create-forwarder.ts'
-import type { Forwarder, ForwarderEvent, ForwarderOptions } from './forwarder.ts'
-
-const cleanups: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
-})
-
-const forwarding = (options: Partial<ForwarderOptions> = {}): Forwarder => {
-  const forwarder = createForwarder(options)
-  cleanups.push(() => forwarder.close(0))
-  return forwarder
-}
-
-const running = async (starting: Promise<TestServer>): Promise<TestServer> => {
-  const server = await starting
-  cleanups.push(server.close)
-  return server
-}
-
-/** The endpoint's side of a connection that has just been opened. */
-const accepted = async (server: TestServer, index = 0) => {
-  await until(() => server.connections.length > index, 'the endpoint has a connection')
-  const socket = server.connections[index]
-  if (socket === undefined) throw new Error('no connection')
-  return socket
-}
+import type { Forwarder, ForwarderEvent } from './forwarder.ts'
 
 /** What becomes of a connection that is reset, be it while it is opened or after. */
 const fateOf = async (port: number): Promise<string> => {
@@ -242,7 +217,7 @@ describe('endpoints that refuse', () => {
     expect(statsOf(forwarder).endpoints[0]).toMatchObject({ failed: 3, total: 0, active: 0 })
     expect(statsOf(forwarder).endpoints[0]?.ejectedMs).toBeGreaterThan(0)
     const back = await tcpServer((socket) => void socket.end('back'), { port: dead })
-    cleanups.push(back.close)
+    afterwards(back.close)
     await sleep(350)
     const answers = new Set<string>()
     for (let i = 0; i < 6; i++) answers.add(await ask(port))

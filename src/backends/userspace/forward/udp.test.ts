@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   askUdp,
   changeOf,
@@ -14,23 +14,12 @@ import {
   udpServer,
   until,
 } from '../../../../test/support/forwarding.ts'
-import { createForwarder } from './create-forwarder.ts'
-import type { Forwarder, ForwarderOptions, VirtualServerSpec } from './forwarder.ts'
-
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
-})
-
-const forwarding = (options: Partial<ForwarderOptions> = {}): Forwarder => {
-  const forwarder = createForwarder(options)
-  cleanups.push(() => forwarder.close(0))
-  return forwarder
-}
+import { afterwards, forwarding } from '../../../../test/support/forwarding-fixture.ts'
+import type { VirtualServerSpec } from './forwarder.ts'
 
 const peer = async (name?: string, port = 0): Promise<TestUdp> => {
   const socket = await udpServer(name, { port })
-  cleanups.push(socket.close)
+  afterwards(socket.close)
   return socket
 }
 
@@ -193,7 +182,8 @@ describe('listeners', () => {
   it('answer over IPv6', async () => {
     const server = await udpServer('six', { host: '::1' })
     const client = await udpServer(undefined, { host: '::1' })
-    cleanups.push(server.close, client.close)
+    afterwards(server.close)
+    afterwards(client.close)
     const six = serverSpec([target(server.port, 1, '::1')], { protocol: 'UDP' })
     const port = await serve(forwarding(), six, { address: ip('::1') })
     client.socket.send('x', port, '::1')
