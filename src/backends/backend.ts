@@ -15,6 +15,8 @@ export interface Capabilities {
   readonly localhostNodePorts: boolean
   /** Handles each connection itself: limits their number, tells endpoints who the client is. */
   readonly connectionOptions?: true
+  /** Sends packets to endpoints in other ways than by translating their addresses. */
+  readonly forwarding?: true
 }
 
 /** A probe has three answers; only the first two may be remembered. */

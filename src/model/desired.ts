@@ -11,7 +11,7 @@ import type { TrafficPolicy } from './service.ts'
 export interface Target {
   readonly ip: IP
   readonly port: Port
-  /** 1 unless the Service's annotation says otherwise. A weight of 0 (drain) never gets here. */
+  /** 1 unless the Service's annotation says otherwise; 0 only in `drained`. */
   readonly weight: number
   /** Runs on this node. */
   readonly local: boolean
@@ -42,12 +42,15 @@ export interface ServiceState {
   readonly internalPolicy: TrafficPolicy
   readonly externalPolicy: TrafficPolicy
   readonly affinitySeconds: number | undefined
+  /** `random` also stands for a backend's default: it is what the Service gets where it asks for nothing that can be had. */
   readonly scheduling: Scheduling
   readonly connections: ConnectionOptions
   /** Targets under policy Cluster: sorted by `ip:port` as text. */
   readonly cluster: readonly Target[]
   /** Targets under policy Local, same order. Empty when no policy of this service port needs them. */
   readonly local: readonly Target[]
+  /** Endpoints of weight 0, whatever policies say, same order: they get nothing new. Absent where there are none. */
+  readonly drained?: readonly Target[]
   /** Any usable endpoint anywhere: decides between reject (none) and drop (none local). */
   readonly hasEndpoints: boolean
 }

@@ -21,7 +21,7 @@ export type Scheduler = (typeof schedulers)[number]
 export const schedulerFlags = ['sh-fallback', 'sh-port', 'mh-fallback', 'mh-port'] as const
 export type SchedulerFlag = (typeof schedulerFlags)[number]
 
-/** What the annotations of a Service ask for. */
+/** How the connections of a Service are spread. */
 export interface Scheduling {
   readonly scheduler: Scheduler
   readonly flags: readonly SchedulerFlag[]
@@ -29,4 +29,13 @@ export interface Scheduling {
   readonly weights: ReadonlyMap<string, number> | undefined
 }
 
+/** What every backend but IPVS does where nothing else is asked for. */
 export const defaultScheduling: Scheduling = { scheduler: 'random', flags: [], weights: undefined }
+
+/** What the annotations of a Service ask for. */
+export interface RequestedScheduling extends Pick<Scheduling, 'flags' | 'weights'> {
+  /** undefined: none by name, so the backend's default. */
+  readonly scheduler: Scheduler | undefined
+}
+
+export const nothingRequested: RequestedScheduling = { ...defaultScheduling, scheduler: undefined }

@@ -4,7 +4,7 @@ import type { IP } from './ip.ts'
 import type { ServiceKey } from './names.ts'
 import type { Port } from './port.ts'
 import type { Protocol } from './protocol.ts'
-import type { Scheduling } from './scheduling.ts'
+import type { RequestedScheduling } from './scheduling.ts'
 
 export type TrafficPolicy = 'Cluster' | 'Local'
 
@@ -42,6 +42,6 @@ export interface Service {
   readonly affinitySeconds: number | undefined
   /** Set only for type LoadBalancer with externalTrafficPolicy Local. */
   readonly healthCheckNodePort: Port | undefined
-  readonly scheduling: Scheduling
+  readonly scheduling: RequestedScheduling
   readonly connections: ConnectionOptions
 }

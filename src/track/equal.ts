@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from '../model/connections.ts'
 import type { Endpoint, EndpointPort, EndpointSlice } from '../model/endpoint-slice.ts'
 import type { Node, ServiceCidr } from '../model/node.ts'
-import type { Scheduling } from '../model/scheduling.ts'
+import type { RequestedScheduling } from '../model/scheduling.ts'
 import type { Service, ServicePort } from '../model/service.ts'
 
 /** Same length and pairwise equal, order included. */
@@ -31,11 +31,15 @@ const sameWeights = (
   return true
 }
 
-const sameScheduling = (a: Scheduling, b: Scheduling): boolean =>
+const sameScheduling = (a: RequestedScheduling, b: RequestedScheduling): boolean =>
   a === b || (a.scheduler === b.scheduler && sameTexts(a.flags, b.flags) && sameWeights(a.weights, b.weights))
 
 const sameConnections = (a: ConnectionOptions, b: ConnectionOptions): boolean =>
-  a === b || (a.proxyProtocol === b.proxyProtocol && a.maxConnections === b.maxConnections)
+  a === b ||
+  (a.proxyProtocol === b.proxyProtocol &&
+    a.maxConnections === b.maxConnections &&
+    a.forwarding === b.forwarding &&
+    a.resetStaleTcp === b.resetStaleTcp)
 
 const samePort = (a: ServicePort, b: ServicePort): boolean =>
   a.name === b.name && a.protocol === b.protocol && a.port === b.port && a.nodePort === b.nodePort

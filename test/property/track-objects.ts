@@ -5,7 +5,7 @@ import { type IP, parseIP } from '../../src/model/ip.ts'
 import { type ServiceKey, serviceKey, sliceKey } from '../../src/model/names.ts'
 import type { Node } from '../../src/model/node.ts'
 import { type Port, parsePort } from '../../src/model/port.ts'
-import { defaultScheduling } from '../../src/model/scheduling.ts'
+import { nothingRequested } from '../../src/model/scheduling.ts'
 import type { Service, ServicePort } from '../../src/model/service.ts'
 
 /** Model objects for tests: what a test does not say has the API's default. */
@@ -49,7 +49,7 @@ export const service = (name: string, over: Partial<Service> = {}): Service => {
     externalPolicy: 'Cluster',
     affinitySeconds: undefined,
     healthCheckNodePort: undefined,
-    scheduling: defaultScheduling,
+    scheduling: nothingRequested,
     connections: defaultConnections,
     ...over,
   }

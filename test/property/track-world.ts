@@ -8,7 +8,7 @@ import type { Endpoint, EndpointSlice } from '../../src/model/endpoint-slice.ts'
 import { type Family, families, isFamily } from '../../src/model/ip.ts'
 import type { ServiceKey } from '../../src/model/names.ts'
 import type { Node, ServiceCidr } from '../../src/model/node.ts'
-import { defaultScheduling, schedulers } from '../../src/model/scheduling.ts'
+import { nothingRequested, schedulers } from '../../src/model/scheduling.ts'
 import type { Service, ServicePort } from '../../src/model/service.ts'
 import type { Tracker } from '../../src/track/tracker.ts'
 import { cidr, endpoint, endpointPort, ip, key, node, port, service, slice } from './track-objects.ts'
@@ -44,7 +44,7 @@ export const anyService: fc.Arbitrary<Service> = fc
     healthCheckNodePort: pick(undefined, port(30_000), port(32_000)),
     weights: pick(undefined, new Map([['here', 0]]), new Map([['10.0.0.1', 3]])),
   })
-  .map(({ name, weights, ...rest }) => service(name, { ...rest, scheduling: { ...defaultScheduling, weights } }))
+  .map(({ name, weights, ...rest }) => service(name, { ...rest, scheduling: { ...nothingRequested, weights } }))
 
 const anyEndpoint = (family: Family): fc.Arbitrary<Endpoint> =>
   fc

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { cidr, ip, port } from '../../../test/property/track-objects.ts'
 import { addresses, hostOf, stateOf, targetOf } from '../../../test/support/iptables-layouts.ts'
+import { defaultConnections } from '../../model/connections.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { ServicePortId } from '../../model/names.ts'
@@ -67,7 +68,7 @@ describe('virtual servers', () => {
   })
 
   it('carry what a Service asks for; PROXY protocol is for TCP', () => {
-    const connections = { proxyProtocol: true, maxConnections: 7 }
+    const connections = { ...defaultConnections, proxyProtocol: true, maxConnections: 7 }
     const [tcp] = layoutOf(stateOf('IPv4', 'ns/web:p', { ...both, connections, affinitySeconds: 30 })).servers
     expect(tcp).toMatchObject({ proxyProtocol: true, maxConnections: 7, affinitySeconds: 30, targets: both.cluster })
     const [udp] = layoutOf(stateOf('IPv4', 'ns/web:p', { ...both, connections, protocol: 'UDP' })).servers

@@ -28,6 +28,35 @@ describe('annotations about connections', () => {
       })
   })
 
+  it.each(['masquerade', 'direct', 'tunnel'] as const)('choose how packets are forwarded: %s', (forwarding) => {
+    expect(read({ 'weir.dev/forwarding': forwarding })).toEqual({ ...plain, forwarding })
+    expect(read({ 'weir.dev/forwarding': ` ${forwarding} ` })).toEqual({ ...plain, forwarding })
+  })
+
+  it.each(['Direct', 'dr', 'gatewaying', '-g', '', 1, {}])('know no other way to forward: %j', (value) => {
+    expect(read({ 'weir.dev/forwarding': value })).toMatchObject({
+      forwarding: 'masquerade',
+      faults: [
+        expect.stringMatching(
+          /^metadata\.annotations\[weir\.dev\/forwarding\]: .* is not one of masquerade, direct, tunnel, so masquerade is used$/,
+        ),
+      ],
+    })
+  })
+
+  it('ask for a reset of stale TCP connections', () => {
+    const name = 'weir.dev/reset-stale-tcp'
+    expect(read({ [name]: 'true' })).toEqual({ ...plain, resetStaleTcp: true })
+    expect(read({ [name]: 'false' })).toEqual(plain)
+    for (const value of ['True', 'yes', '1', '', true])
+      expect(read({ [name]: value })).toMatchObject({
+        resetStaleTcp: false,
+        faults: [
+          expect.stringMatching(/^metadata\.annotations\[weir\.dev\/reset-stale-tcp\]: .* is not "true" or "false"/),
+        ],
+      })
+  })
+
   it.each([
     ['1', 1],
     ['0500', 500],

@@ -1,11 +1,23 @@
-import { type ConnectionOptions, defaultConnections } from '../../model/connections.ts'
+import { isDeepStrictEqual } from 'node:util'
+import {
+  type ConnectionOptions,
+  defaultConnections,
+  type ForwardingMethod,
+  forwardingMethods,
+} from '../../model/connections.ts'
 import { type Fields, isUnset, quote } from './fields.ts'
 import type { Place } from './place.ts'
 
 const proxyProtocolName = 'weir.dev/proxy-protocol'
 const maxConnectionsName = 'weir.dev/max-connections'
+const forwardingName = 'weir.dev/forwarding'
+const resetStaleTcpName = 'weir.dev/reset-stale-tcp'
 
-export type ConnectionAnnotation = typeof proxyProtocolName | typeof maxConnectionsName
+export type ConnectionAnnotation =
+  | typeof proxyProtocolName
+  | typeof maxConnectionsName
+  | typeof forwardingName
+  | typeof resetStaleTcpName
 
 const maxLimit = 2 ** 31 - 1
 
@@ -15,15 +27,15 @@ export const readConnections = (
   annotations: Fields<ConnectionAnnotation> | undefined,
 ): ConnectionOptions => {
   if (annotations === undefined) return defaultConnections
-  const proxyProtocol = readProxyProtocol(
-    root.at(`metadata.annotations[${proxyProtocolName}]`),
-    annotations[proxyProtocolName],
-  )
-  const maxConnections = readLimit(
-    root.at(`metadata.annotations[${maxConnectionsName}]`),
-    annotations[maxConnectionsName],
-  )
-  return !proxyProtocol && maxConnections === undefined ? defaultConnections : { proxyProtocol, maxConnections }
+  const read = <T>(name: ConnectionAnnotation, reader: (place: Place, value: unknown) => T): T =>
+    reader(root.at(`metadata.annotations[${name}]`), annotations[name])
+  const options: ConnectionOptions = {
+    proxyProtocol: read(proxyProtocolName, readProxyProtocol),
+    maxConnections: read(maxConnectionsName, readLimit),
+    forwarding: read(forwardingName, readForwarding),
+    resetStaleTcp: read(resetStaleTcpName, readResetStaleTcp),
+  }
+  return isDeepStrictEqual(options, defaultConnections) ? defaultConnections : options
 }
 
 const readProxyProtocol = (place: Place, value: unknown): boolean => {
@@ -40,4 +52,22 @@ const readLimit = (place: Place, value: unknown): number | undefined => {
   if (limit >= 1 && limit <= maxLimit) return limit
   place.problem('', `${quote(value)} is not a whole number from 1 to ${maxLimit}, so connections are not limited`)
   return undefined
+}
+
+const readForwarding = (place: Place, value: unknown): ForwardingMethod => {
+  if (isUnset(value)) return defaultConnections.forwarding
+  const wanted = typeof value === 'string' ? value.trim() : value
+  const method = forwardingMethods.find((known) => known === wanted)
+  if (method !== undefined) return method
+  const known = forwardingMethods.join(', ')
+  place.problem('', `${quote(value)} is not one of ${known}, so ${defaultConnections.forwarding} is used`)
+  return defaultConnections.forwarding
+}
+
+const readResetStaleTcp = (place: Place, value: unknown): boolean => {
+  if (isUnset(value)) return false
+  const wanted = typeof value === 'string' ? value.trim() : value
+  if (wanted === 'true' || wanted === 'false') return wanted === 'true'
+  place.problem('', `${quote(value)} is not "true" or "false", so connections to vanished endpoints are not reset`)
+  return false
 }

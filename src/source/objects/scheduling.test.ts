@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { defaultScheduling, schedulers } from '../../model/scheduling.ts'
+import { nothingRequested, schedulers } from '../../model/scheduling.ts'
 import { Place } from './place.ts'
 import { readScheduling } from './scheduling.ts'
 
@@ -14,13 +14,13 @@ const read = (annotations: Record<string, unknown>) => {
   }
 }
 
-const plain = { scheduler: 'random', flags: [], weights: undefined, faults: [] }
+const plain = { scheduler: undefined, flags: [], weights: undefined, faults: [] }
 
 describe('scheduling annotations', () => {
   it('share one default', () => {
     const root = new Place({ kind: 'Service', namespace: 'default', name: 'web' })
-    expect(readScheduling(root, { other: '1' } as never)).toBe(defaultScheduling)
-    expect(readScheduling(root, undefined)).toBe(defaultScheduling)
+    expect(readScheduling(root, { other: '1' } as never)).toBe(nothingRequested)
+    expect(readScheduling(root, undefined)).toBe(nothingRequested)
   })
 
   it.each(schedulers)('know the scheduler %s', (scheduler) => {
@@ -32,10 +32,10 @@ describe('scheduling annotations', () => {
     expect(read({ 'weir.dev/scheduler': 'rr', 'kube-router.io/service.scheduler': 'lc' }).scheduler).toBe('rr')
     expect(read({ 'weir.dev/scheduler': 'best', 'kube-router.io/service.scheduler': 'lc' })).toEqual({
       ...plain,
-      faults: ['metadata.annotations[weir.dev/scheduler]: "best" is not a scheduler, so random is used'],
+      faults: ['metadata.annotations[weir.dev/scheduler]: "best" is not a scheduler, so the default is used'],
     })
     expect(read({ 'kube-router.io/service.scheduler': 'RR' }).faults).toEqual([
-      'metadata.annotations[kube-router.io/service.scheduler]: "RR" is not a scheduler, so random is used',
+      'metadata.annotations[kube-router.io/service.scheduler]: "RR" is not a scheduler, so the default is used',
     ])
   })
 
@@ -54,7 +54,9 @@ describe('scheduling annotations', () => {
         'metadata.annotations[weir.dev/scheduler-flags]: "turbo" is not one of sh-fallback, sh-port, mh-fallback, mh-port, so it is left out',
       ],
     })
-    expect(read({ 'weir.dev/scheduler-flags': 'sh-port' }).faults).toHaveLength(1)
+    expect(read({ 'weir.dev/scheduler-flags': 'sh-port' }).faults).toEqual([
+      'metadata.annotations[weir.dev/scheduler-flags]: "sh-port" is not a flag of the default scheduler, so it is left out',
+    ])
   })
 
   it('take weights by address, pod, node or zone; addresses in their one form', () => {

@@ -1,8 +1,8 @@
 import {
-  defaultScheduling,
+  nothingRequested,
+  type RequestedScheduling,
   type Scheduler,
   type SchedulerFlag,
-  type Scheduling,
   schedulerFlags,
   schedulers,
 } from '../../model/scheduling.ts'
@@ -21,40 +21,46 @@ export type SchedulingAnnotation = typeof schedulerName | typeof flagsName | typ
 const maxWeight = 65_535
 
 /** What the annotations ask for. What is not understood is reported and the default is used: traffic never stops for it. */
-export const readScheduling = (root: Place, annotations: Fields<SchedulingAnnotation> | undefined): Scheduling => {
-  if (annotations === undefined) return defaultScheduling
+export const readScheduling = (
+  root: Place,
+  annotations: Fields<SchedulingAnnotation> | undefined,
+): RequestedScheduling => {
+  if (annotations === undefined) return nothingRequested
   const own = annotations[schedulerName]
   const name = isUnset(own) ? aliasName : schedulerName
   const scheduler = readScheduler(root.at(`metadata.annotations[${name}]`), annotations[name])
   const flags = readFlags(root.at(`metadata.annotations[${flagsName}]`), annotations[flagsName], scheduler)
   const weights = readWeights(root.at(`metadata.annotations[${weightsName}]`), annotations[weightsName])
-  const isDefault = scheduler === defaultScheduling.scheduler && flags.length === 0 && weights === undefined
-  return isDefault ? defaultScheduling : { scheduler, flags, weights }
+  const nothing = scheduler === undefined && flags.length === 0 && weights === undefined
+  return nothing ? nothingRequested : { scheduler, flags, weights }
 }
 
-const readScheduler = (place: Place, value: unknown): Scheduler => {
-  if (isUnset(value)) return defaultScheduling.scheduler
+const readScheduler = (place: Place, value: unknown): Scheduler | undefined => {
+  if (isUnset(value)) return undefined
   const wanted = typeof value === 'string' ? value.trim() : value
   const scheduler = schedulers.find((known) => known === wanted)
   if (scheduler !== undefined) return scheduler
-  place.problem('', `${quote(value)} is not a scheduler, so ${defaultScheduling.scheduler} is used`)
-  return defaultScheduling.scheduler
+  place.problem('', `${quote(value)} is not a scheduler, so the default is used`)
+  return undefined
 }
 
-const readFlags = (place: Place, value: unknown, scheduler: Scheduler): readonly SchedulerFlag[] => {
+const readFlags = (place: Place, value: unknown, scheduler: Scheduler | undefined): readonly SchedulerFlag[] => {
   const written = place.text('', value)
-  if (written === undefined) return defaultScheduling.flags
+  if (written === undefined) return nothingRequested.flags
   const wanted = new Set<SchedulerFlag>()
   for (const part of written.split(',')) {
     const word = part.trim()
     const flag = schedulerFlags.find((known) => known === word)
-    if (flag?.startsWith(`${scheduler}-`)) wanted.add(flag)
+    if (scheduler !== undefined && flag?.startsWith(`${scheduler}-`)) wanted.add(flag)
     else if (flag !== undefined)
-      place.problem('', `${quote(word)} is not a flag of the scheduler ${scheduler}, so it is left out`)
+      place.problem(
+        '',
+        `${quote(word)} is not a flag of ${scheduler === undefined ? 'the default scheduler' : `the scheduler ${scheduler}`}, so it is left out`,
+      )
     else if (word !== '')
       place.problem('', `${quote(word)} is not one of ${schedulerFlags.join(', ')}, so it is left out`)
   }
-  return wanted.size === 0 ? defaultScheduling.flags : schedulerFlags.filter((flag) => wanted.has(flag))
+  return wanted.size === 0 ? nothingRequested.flags : schedulerFlags.filter((flag) => wanted.has(flag))
 }
 
 const readWeights = (place: Place, value: unknown): ReadonlyMap<string, number> | undefined => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { defaultConnections } from '../../model/connections.ts'
-import { defaultScheduling } from '../../model/scheduling.ts'
+import { nothingRequested } from '../../model/scheduling.ts'
 import { parseService } from './service.ts'
 
 const options = { proxyName: undefined, allowExternalIPs: true }
@@ -49,7 +49,7 @@ describe('a Service', () => {
         externalPolicy: 'Cluster',
         affinitySeconds: undefined,
         healthCheckNodePort: undefined,
-        scheduling: defaultScheduling,
+        scheduling: nothingRequested,
         connections: defaultConnections,
       },
       problems: [],

@@ -6,6 +6,7 @@ import { userspaceStatus } from '../../../src/backends/userspace/status.ts'
 import { socketReports } from '../../../src/cli/socket-reports.ts'
 import { statusText } from '../../../src/cli/status-text.ts'
 import { processTraffic } from '../../../src/cli/traffic.ts'
+import { defaultConnections } from '../../../src/model/connections.ts'
 import type { Problem } from '../../../src/model/problem.ts'
 import { ip, port } from '../../property/track-objects.ts'
 import { addresses, stateOf } from '../../support/iptables-layouts.ts'
@@ -16,7 +17,7 @@ const web = stateOf('IPv4', 'ns/web:p80', {
   loadBalancerIPs: [balancer(1)],
   nodePort: port(30_001),
   externalPolicy: 'Local',
-  connections: { proxyProtocol: true, maxConnections: 9 },
+  connections: { ...defaultConnections, proxyProtocol: true, maxConnections: 9 },
 })
 
 const traffic = { active: 0, inactive: 0, total: 0, bytesIn: 0, bytesOut: 0, failed: 0 }
