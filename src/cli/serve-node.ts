@@ -68,7 +68,7 @@ const watchAddresses = async (proxy: NodeProxy, logger: Logger, stop: AbortSigna
   const present = await new NetlinkRoute().watchAddresses(
     (list) => proxy.setAddresses(ips(list)),
     stop,
-    (error) => logger.warn({ err: describe(error) }, 'Could not read the addresses of the node'),
+    { onError: (error) => logger.warn({ err: describe(error) }, 'Could not read the addresses of the node') },
   )
   proxy.setAddresses(ips(present))
 }

@@ -60,7 +60,7 @@ t.test('watches', async (t) => {
   const first = await route.watchAddresses(
     (list) => lists.push(list),
     stop.signal,
-    (error) => errors.push(error),
+    { onError: (error) => errors.push(error) },
   )
   t.same(sorted(essence(first)), sorted(iproute()))
   const has = (address: string) => (): boolean => (lists.at(-1) ?? first).some((item) => item.ip === address)

@@ -1,7 +1,7 @@
 import type { Family } from '../../model/ip.ts'
 import type { Member } from './member.ts'
 
-export const setTypes = ['hash:ip,port', 'hash:ip,port,ip', 'hash:ip,port,net', 'bitmap:port'] as const
+export const setTypes = ['hash:ip', 'hash:ip,port', 'hash:ip,port,ip', 'hash:ip,port,net', 'bitmap:port'] as const
 /** The types that weir creates; others can only be listed, swapped and destroyed. */
 export type SetType = (typeof setTypes)[number]
 
@@ -31,10 +31,12 @@ export interface SetSpec {
    * more when the table has more than 1024 buckets, or when members have been removed.
    */
   readonly maxElements: number
+  /** Members carry a packet mark (`ipset create … skbinfo`); for hash:ip,port. */
+  readonly marks?: true
 }
 
 /** The set whose members are meant: its type says how they look. */
-export type SetRef = Pick<SetSpec, 'name' | 'type' | 'family'>
+export type SetRef = Pick<SetSpec, 'name' | 'type' | 'family' | 'marks'>
 
 /**
  * The kernel's ipsets. Rejections are {@link IpsetError}, or the signal's reason; `unsupported` where the kernel has no

@@ -7,7 +7,7 @@ import type { Protocol } from '../../model/protocol.ts'
 import { KernelError } from '../netlink/error.ts'
 import { Reader, Writer } from '../netlink/wire.ts'
 import { setTypes } from './ipset.ts'
-import { ipPort, ipPortIp, ipPortNet, type Member, portMember } from './member.ts'
+import { ipMember, ipPort, ipPortIp, ipPortNet, type Member, portMember } from './member.ts'
 import { formatMember, type MemberShape, parseMember } from './member-value.ts'
 import { readMember, writeMember } from './member-wire.ts'
 
@@ -69,6 +69,8 @@ const membersOf = ({ type, family }: MemberShape): fc.Arbitrary<Member> => {
   switch (type) {
     case 'bitmap:port':
       return port.map(portMember)
+    case 'hash:ip':
+      return address(family).map(ipMember)
     case 'hash:ip,port':
       return fc.tuple(address(family), protocol, port).map((parts) => ipPort(...parts))
     case 'hash:ip,port,ip':

@@ -24,3 +24,9 @@ export const ipPortNet = (ip: IP, protocol: Protocol, port: Port, net: Cidr): Me
   `${ipPort(ip, protocol, port)},${net.replace(/^(.*\..*)\/32$|^(.*:.*)\/128$/, '$1$2')}` as Member
 
 export const portMember = (port: Port): Member => String(port) as Member
+
+/** For sets with marks: packets that the rule `SET --map-mark` finds by this member get `mark`, all 32 bits of it. */
+export const ipPortMark = (ip: IP, protocol: Protocol, port: Port, mark: number): Member =>
+  `${ipPort(ip, protocol, port)} skbmark 0x${mark.toString(16)}` as Member
+
+export const ipMember = (ip: IP): Member => ip as string as Member

@@ -16,10 +16,11 @@ import { protocolBody, setBody, typeBody } from './requests.ts'
 
 /**
  * The highest revisions that are known here. Nothing is used that the first one did not have, but the kernel finds a type
- * by name and revision. IPSET_TYPE_REV_MAX of net/netfilter/ipset/ip_set_hash_ipport.c, …_ipportip.c, …_ipportnet.c and
- * ip_set_bitmap_port.c.
+ * by name and revision. IPSET_TYPE_REV_MAX of net/netfilter/ipset/ip_set_hash_ip.c, …_ipport.c, …_ipportip.c, …_ipportnet.c
+ * and ip_set_bitmap_port.c.
  */
 const knownRevision: Readonly<Record<SetType, number>> = {
+  'hash:ip': 6,
   'hash:ip,port': 7,
   'hash:ip,port,ip': 6,
   'hash:ip,port,net': 8,

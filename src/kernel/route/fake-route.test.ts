@@ -26,8 +26,13 @@ describe('FakeRoute', () => {
   it('knows links', async () => {
     const { signal } = new AbortController()
     const route = new FakeRoute()
-    route.addLink({ name: 'kube-ipvs0', index: 7 })
-    expect(await route.findLink('kube-ipvs0', signal)).toEqual({ name: 'kube-ipvs0', index: 7 })
+    route.addLink({ name: 'kube-ipvs0', index: 7, kind: 'dummy', up: true })
+    expect(await route.findLink('kube-ipvs0', signal)).toEqual({
+      name: 'kube-ipvs0',
+      index: 7,
+      kind: 'dummy',
+      up: true,
+    })
     expect(await route.deleteLink('kube-ipvs0', signal)).toBe(true)
     expect(await route.deleteLink('kube-ipvs0', signal)).toBe(false)
     expect(await route.findLink('kube-ipvs0', signal)).toBeUndefined()

@@ -1,11 +1,23 @@
-import { Connection, dump } from '../netlink/connection.ts'
+import { constants } from 'node:os'
+import type { IP } from '../../model/ip.ts'
+import { Connection, dump, type Request } from '../netlink/connection.ts'
 import { protocols } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
 import { openTransport, type Transport } from '../netlink/transport.ts'
-import type { Writer } from '../netlink/wire.ts'
-import type { InterfaceAddress, Link, Route } from './interface-address.ts'
+import type { MessageReader, Writer } from '../netlink/wire.ts'
+import { byIndexAndAddress } from './address-list.ts'
+import { addition, removal } from './address-request.ts'
+import type {
+  AddressChange,
+  AddressRefusal,
+  AddressWatch,
+  InterfaceAddress,
+  Link,
+  LinkLoss,
+  Route,
+} from './interface-address.ts'
+import { bringUpRequest, dummyRequest, namedLinkRequest, otherKind } from './link-request.ts'
 import {
-  IFLA_IFNAME,
   ifaddrmsgLength,
   ifinfomsgLength,
   RTM_DELLINK,
@@ -25,33 +37,86 @@ export class NetlinkRoute implements Route {
   async listAddresses(signal: AbortSignal): Promise<readonly InterfaceAddress[]> {
     // Addresses first: an interface that is gone by the time of the second dump has taken its addresses with it.
     const found = await dumpAddresses(signal)
-    const names = await dumpLinkNames(signal)
+    const names = new Map((await dumpLinks(signal)).map(({ index, name }) => [index, name]))
     const addresses: InterfaceAddress[] = []
     for (const address of found) {
       const name = names.get(address.index)
       if (name !== undefined) addresses.push({ ...address, interface: name })
     }
-    return addresses.sort((a, b) => a.index - b.index || (a.ip < b.ip ? -1 : 1))
+    return addresses.sort(byIndexAndAddress)
   }
 
   watchAddresses(
     onChange: (addresses: readonly InterfaceAddress[]) => void,
     signal: AbortSignal,
-    onError: (error: unknown) => void = () => {},
+    { onError = () => {} }: AddressWatch = {},
   ): Promise<readonly InterfaceAddress[]> {
     return watch((again) => this.listAddresses(again), onChange, signal, onError)
   }
 
+  async watchLink(_name: string, _onLoss: (loss: LinkLoss) => void, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+  }
+
+  async listLinks(signal: AbortSignal): Promise<readonly Link[]> {
+    return (await dumpLinks(signal)).sort((a, b) => a.index - b.index)
+  }
+
   async findLink(name: string, signal: AbortSignal): Promise<Link | undefined> {
     let link: Link | undefined
-    const found = linkRequest(RTM_GETLINK, name, signal, (message) => {
+    const found = ifThere(namedLinkRequest(RTM_GETLINK, name), signal, (message) => {
       if (message.type === RTM_NEWLINK) link = readLink(message)
     })
     return found ? link : undefined
   }
 
+  async ensureDummy(name: string, signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      try {
+        once(dummyRequest(name), signal)
+        return true
+      } catch (error) {
+        if (!(error instanceof KernelError) || error.code !== 'exists') throw error
+      }
+      const found = await this.findLink(name, signal)
+      // Deleted since the kernel found it.
+      if (found === undefined) continue
+      if (found.kind !== 'dummy') throw otherKind(found)
+      if (!found.up) once(bringUpRequest(found), signal)
+      return false
+    }
+  }
+
+  async changeAddresses(
+    name: string,
+    { add, remove }: AddressChange,
+    signal: AbortSignal,
+  ): Promise<readonly AddressRefusal[]> {
+    const link = await this.findLink(name, signal)
+    if (link === undefined) throw new KernelError({ code: 'notFound', op: `change addresses of ${name}` })
+    const refusals: AddressRefusal[] = []
+    const connection = new Connection(open())
+    const each = (ips: readonly IP[], request: (ip: IP) => Request, done: number): void => {
+      for (const ip of ips)
+        try {
+          connection.request(request(ip), signal)
+        } catch (error) {
+          if (!(error instanceof KernelError)) throw error
+          if (error.errno === constants.errno.ENODEV) throw error
+          if (error.errno !== done) refusals.push({ ip, error })
+        }
+    }
+    try {
+      each(remove, (ip) => removal(ip, link), constants.errno.EADDRNOTAVAIL)
+      each(add, (ip) => addition(ip, link), constants.errno.EEXIST)
+    } finally {
+      connection.close()
+    }
+    return refusals
+  }
+
   async deleteLink(name: string, signal: AbortSignal): Promise<boolean> {
-    return linkRequest(RTM_DELLINK, name, signal)
+    return ifThere(namedLinkRequest(RTM_DELLINK, name), signal)
   }
 }
 
@@ -71,42 +136,38 @@ const dumpAddresses = async (signal: AbortSignal): Promise<readonly Omit<Interfa
   return found
 }
 
-const dumpLinkNames = async (signal: AbortSignal): Promise<ReadonlyMap<number, string>> => {
-  const names = new Map<number, string>()
+const dumpLinks = async (signal: AbortSignal): Promise<Link[]> => {
+  const links: Link[] = []
   const body = (writer: Writer): void => void writer.reserve(ifinfomsgLength)
   await dump(
     open,
     { op: 'list links', type: RTM_GETLINK, body },
     (message) => {
       const link = message.type === RTM_NEWLINK ? readLink(message) : undefined
-      if (link !== undefined) names.set(link.index, link.name)
+      if (link !== undefined) links.push(link)
     },
     signal,
-    { restart: () => names.clear() },
+    { restart: () => links.splice(0) },
   )
-  return names
+  return links
 }
 
-/** A request about one link by name; false when the kernel knows no such link. */
-const linkRequest = (
-  type: number,
-  name: string,
-  signal: AbortSignal,
-  onReply?: Parameters<Connection['request']>[2],
-): boolean => {
-  const op = `${type === RTM_DELLINK ? 'delete' : 'find'} link ${name}`
-  const body = (writer: Writer): void => {
-    writer.reserve(ifinfomsgLength)
-    writer.string(IFLA_IFNAME, name)
-  }
+const once = (request: Request, signal: AbortSignal, onReply?: (message: MessageReader) => void): void => {
   const connection = new Connection(open())
   try {
-    connection.request({ op, type, body }, signal, onReply)
+    connection.request(request, signal, onReply)
+  } finally {
+    connection.close()
+  }
+}
+
+/** False when the kernel knows no such link. */
+const ifThere = (...[request, signal, onReply]: Parameters<typeof once>): boolean => {
+  try {
+    once(request, signal, onReply)
     return true
   } catch (error) {
     if (error instanceof KernelError && error.code === 'notFound') return false
     throw error
-  } finally {
-    connection.close()
   }
 }

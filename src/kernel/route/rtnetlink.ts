@@ -1,6 +1,7 @@
 import { type Family, type IP, readIP } from '../../model/ip.ts'
 import { malformed } from '../netlink/error.ts'
-import type { MessageReader } from '../netlink/wire.ts'
+import type { MessageReader, Reader } from '../netlink/wire.ts'
+import { isLoopback } from './address-list.ts'
 import type { AddressScope, InterfaceAddress, Link } from './interface-address.ts'
 
 /** linux/rtnetlink.h */
@@ -20,11 +21,22 @@ export const ifinfomsgLength = 16
 export const ifaddrmsgLength = 8
 
 export const IFLA_IFNAME = 3
-const IFA_ADDRESS = 1
-const IFA_LOCAL = 2
+export const IFLA_LINKINFO = 18
+/** Inside IFLA_LINKINFO. */
+export const IFLA_INFO_KIND = 1
+/** linux/if.h */
+export const IFF_UP = 1
+export const IFA_ADDRESS = 1
+export const IFA_LOCAL = 2
+export const IFA_FLAGS = 8
+/** linux/if_addr.h: no duplicate address detection. */
+export const IFA_F_NODAD = 0x02
+/** linux/if_addr.h: no route for the address's prefix. */
+export const IFA_F_NOPREFIXROUTE = 0x200
 
-const AF_INET = 2
-const AF_INET6 = 10
+const AF_UNSPEC = 0
+export const AF_INET = 2
+export const AF_INET6 = 10
 
 const scopes: Readonly<Record<number, AddressScope>> = {
   0: 'global',
@@ -34,12 +46,24 @@ const scopes: Readonly<Record<number, AddressScope>> = {
   255: 'nowhere',
 }
 
-/** Reads an RTM_NEWLINK. Undefined for one that is not about an interface, e.g. a bridge's port. */
+/** Reads an RTM_NEWLINK or RTM_DELLINK. Undefined for one that is not about an interface, e.g. a bridge's port. */
 export const readLink = (message: MessageReader): Link | undefined => {
   const attributes = message.attributes(ifinfomsgLength)
-  while (attributes.next())
-    if (attributes.type === IFLA_IFNAME) return { name: attributes.string(), index: message.u32host(4) }
-  return undefined
+  if (message.bytes[message.start] !== AF_UNSPEC) return undefined
+  const up = (message.u32host(8) & IFF_UP) !== 0
+  let name: string | undefined
+  let kind: string | undefined
+  while (attributes.next()) {
+    if (attributes.type === IFLA_IFNAME) name = attributes.string()
+    else if (attributes.type === IFLA_LINKINFO) kind = readKind(attributes.nested())
+  }
+  return name === undefined ? undefined : { name, index: message.u32host(4), kind, up }
+}
+
+const readKind = (info: Reader): string | undefined => {
+  let kind: string | undefined
+  while (info.next()) if (info.type === IFLA_INFO_KIND) kind = info.string()
+  return kind
 }
 
 /** Reads an RTM_NEWADDR; the interface's name comes from elsewhere. Undefined for families other than IP. */
@@ -56,7 +80,7 @@ export const readAddress = (message: MessageReader): Omit<InterfaceAddress, 'int
   }
   if (ip === undefined) return undefined
   const scope = scopes[message.bytes[message.start + 3] ?? 0] ?? 'other'
-  return { ip, family, index: message.u32host(4), scope, loopback: ip === '::1' || ip.startsWith('127.') }
+  return { ip, family, index: message.u32host(4), scope, loopback: isLoopback(ip) }
 }
 
 const familyOfNumber = (number: number | undefined): Family | undefined => {

@@ -1,6 +1,7 @@
 import { protocols } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
 import { openTransport, type Transport } from '../netlink/transport.ts'
+import { sameAddresses } from './address-list.ts'
 import type { InterfaceAddress } from './interface-address.ts'
 import { RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK } from './rtnetlink.ts'
 
@@ -42,7 +43,7 @@ export const watch = async (
         const now = await list(signal)
         stale = false
         if (signal.aborted) return
-        const changed = !equal(known, now)
+        const changed = !sameAddresses(known, now)
         known = now
         if (changed) onChange(now)
       }
@@ -74,9 +75,3 @@ const drain = (transport: Transport): boolean => {
     any = true
   }
 }
-
-const equal = (a: readonly InterfaceAddress[], b: readonly InterfaceAddress[]): boolean =>
-  a.length === b.length && a.every((address, i) => sameAddress(address, b[i]))
-
-const sameAddress = (a: InterfaceAddress, b: InterfaceAddress | undefined): boolean =>
-  a.ip === b?.ip && a.interface === b.interface && a.index === b.index && a.scope === b.scope
