@@ -11,7 +11,7 @@ import { TrackedDesired } from '../sync/tracked-desired.ts'
 import { TrackingSink } from '../sync/tracking-sink.ts'
 import { Tracker } from '../track/tracker.ts'
 import { FatalError } from './fatal.ts'
-import { hostSettings, nodeNameOf } from './settings.ts'
+import { defaultSchedulerOf, hostSettings, nodeNameOf } from './settings.ts'
 
 export interface ProxyOptions {
   readonly config: Config
@@ -48,9 +48,12 @@ export const composeProxy = ({ config, backends, observer, clock, firstWritten }
   })
   const families = backends.map((backend) => new FamilySync(backend, desired, clock))
   const facts = families.map((sync) => new ServiceFacts(sync, desired, observer))
-  const reports = new CapabilityReports(capabilities, config.mode, (problem) =>
-    observer.problem({ problem, source: 'backend' }),
-  )
+  const reports = new CapabilityReports({
+    capabilities,
+    backend: config.mode,
+    defaultScheduler: defaultSchedulerOf(config),
+    report: (problem) => observer.problem({ problem, source: 'backend' }),
+  })
   let written = false
   const loop = new SyncLoop({
     tracker,

@@ -8,6 +8,7 @@ import type { Problem } from '../model/problem.ts'
 import type { RulePackets } from '../observe/metrics/iptables-metrics.ts'
 import type { ProcessTraffic } from '../observe/metrics/userspace-metrics.ts'
 import type { DriftReason } from '../sync/events.ts'
+import { FatalError } from './fatal.ts'
 import { openNftables } from './kernel.ts'
 import { openIptables } from './kernel-iptables.ts'
 import { openUserspace } from './kernel-userspace.ts'
@@ -68,6 +69,8 @@ export const openKernel = async (
     }
     case 'iptables':
       return openIptables(config, drift, logger, signal)
+    case 'ipvs':
+      throw new FatalError('mode ipvs has no backend yet')
     case 'userspace':
       return openUserspace(config, { drift, problem }, logger, signal)
     default:

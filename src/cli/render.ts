@@ -66,6 +66,12 @@ const renderers: Readonly<Record<Config['mode'], Renderer>> = {
     text: (host, states, config) =>
       renderIptables(host, states, iptablesSettings(config, host.family, usualNode(config))),
   },
+  ipvs: {
+    capabilities: iptablesCapabilities,
+    text: () => {
+      throw new FatalError('mode ipvs has no backend yet')
+    },
+  },
   userspace: {
     capabilities: userspaceCapabilities,
     text: (host, states, { userspace: { redirect, portRange } }) =>

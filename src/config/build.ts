@@ -172,6 +172,7 @@ const sections = ({
   ipvs,
   winkernel,
   windowsRunAsService,
+  weir = weirDefaults,
 }: Settings): Pick<Config, 'conntrack' | 'ipvs' | 'windows'> => ({
   conntrack: {
     maxPerCore: conntrack.maxPerCore,
@@ -189,6 +190,7 @@ const sections = ({
     tcpTimeoutMs: toMilliseconds(ipvs.tcpTimeout),
     tcpFinTimeoutMs: toMilliseconds(ipvs.tcpFinTimeout),
     udpTimeoutMs: toMilliseconds(ipvs.udpTimeout),
+    drainTimeoutMs: toMilliseconds(weir.ipvs.drainTimeout),
   },
   windows: { ...winkernel, runAsService: windowsRunAsService },
 })

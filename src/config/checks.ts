@@ -81,7 +81,7 @@ const numberIssues = (settings: Settings): readonly Issue[] => {
   return issues
 }
 
-/** Only in mode ipvs; the scheduler's name is the kernel's business. */
+/** Only in mode ipvs; whether there is a scheduler of that name shows when the program starts. */
 const ipvsIssues = ({ mode, ipvs }: Settings): readonly Issue[] => {
   if (mode !== 'ipvs') return []
   const timeouts = (['tcpTimeout', 'tcpFinTimeout', 'udpTimeout'] as const).filter((name) => ipvs[name] < 0n)

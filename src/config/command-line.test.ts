@@ -191,7 +191,8 @@ describe('help', () => {
   test('shows types and defaults', () => {
     expect(helpText()).toContain('--config-sync-period duration\n')
     expect(helpText()).toContain('(default 127.0.0.1:10249)')
-    expect(helpText()).toContain('Least number of connections to track. No effect yet. (default 131072)')
+    expect(helpText()).toContain('Serve profiles on the metrics address. No effect yet.')
+    expect(helpText()).toContain('Least number of connections to track. (default 131072)')
   })
 })
 

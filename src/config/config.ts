@@ -95,14 +95,18 @@ export interface UserspaceConfig {
   readonly drainTimeoutMs: number
 }
 
+/** Mode ipvs. A timeout of 0 leaves the kernel's alone. */
 export interface IpvsConfig {
-  /** '' = rr. Any name that the kernel loads. */
+  /** '' = rr. Not checked: whether there is one of that name shows at start. */
   readonly scheduler: string
+  /** Virtual servers inside them are left alone. */
   readonly excludeCidrs: readonly Cidr[]
   readonly strictArp: boolean
   readonly tcpTimeoutMs: number
   readonly tcpFinTimeoutMs: number
   readonly udpTimeoutMs: number
+  /** How long a removed endpoint may keep its connections; 0 = as long as they last. */
+  readonly drainTimeoutMs: number
 }
 
 /** Kept so that a shared file survives a round trip; nothing reads it on Linux. */

@@ -59,13 +59,14 @@ logging: {vmodule: [{filePattern: a, verbosity: 1, file: b}]}
     ])
   })
   test('section weir is as strict as the rest', () => {
-    const { settings, warnings } = decode('weir: {iptables: {ipsets: true, ipset: true, ipset: false}, ipvs: {}}\n')
+    const { settings, warnings } = decode('weir: {iptables: {ipsets: true, ipset: true, ipset: false}, nftables: {}}\n')
     expect(settings.weir).toEqual({
       iptables: { variant: undefined, ipset: false, dispatch: undefined },
       userspace: {},
+      ipvs: {},
     })
     expect(warnings).toEqual([
-      'using lenient decoding as strict decoding failed: unknown field "weir.ipvs", unknown field "weir.iptables.ipsets", line 3: key "weir.iptables.ipset" already set in map',
+      'using lenient decoding as strict decoding failed: unknown field "weir.nftables", unknown field "weir.iptables.ipsets", line 3: key "weir.iptables.ipset" already set in map',
     ])
   })
   test('of duplicate keys the last counts', () => {

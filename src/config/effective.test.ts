@@ -18,6 +18,17 @@ describe('the effective configuration', () => {
       'mode iptables',
       byFlags('--proxy-mode=iptables', '--masquerade-all', '--iptables-masquerade-bit=3', '--iptables-sync-period=9s'),
     ],
+    [
+      'mode ipvs',
+      byFlags(
+        '--proxy-mode=ipvs',
+        '--masquerade-all',
+        '--iptables-masquerade-bit=3',
+        '--ipvs-sync-period=9s',
+        '--ipvs-min-sync-period=2s',
+        '--ipvs-drain-timeout=0',
+      ),
+    ],
     ['flags of section weir', byFlags('--proxy-mode=iptables', '--iptables-ipset')],
     ['section weir', byFile('mode: iptables\nweir: {iptables: {variant: legacy, dispatch: tree}}\n')],
     ['section weir in another mode', byFile('mode: nftables\nweir: {iptables: {ipset: true}}\n')],
@@ -74,6 +85,7 @@ portRange: "1-2"
           ipset: maybe(fc.boolean()),
           dispatch: maybe(fc.constantFrom('flat', 'tree')),
         }),
+        ipvs: fc.record({ drainTimeout: maybe(duration) }),
       }),
     })
     fc.assert(
@@ -85,6 +97,7 @@ portRange: "1-2"
         expect(again.minSyncPeriodExplicit).toBe(config.minSyncPeriodExplicit)
         expect(again.conntrack).toEqual(config.conntrack)
         expect(again.iptables).toEqual(config.iptables)
+        expect(again.ipvs).toEqual(config.ipvs)
       }),
     )
   })

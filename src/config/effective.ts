@@ -85,6 +85,7 @@ export const externalOf = (settings: Settings, active: Active): KubeProxyConfigu
     minSyncPeriod: formatGoDuration(active.minSyncPeriodExplicit ? active.minSyncPeriod : zeroDuration),
   }
   const resting = { ...off, masqueradeAll: false }
+  const { syncPeriod, minSyncPeriod, ...masquerade } = running
   return {
     ...settings,
     kind: 'KubeProxyConfiguration',
@@ -97,10 +98,13 @@ export const externalOf = (settings: Settings, active: Active): KubeProxyConfigu
       vmodule: logging.vmodule.length === 0 ? undefined : logging.vmodule,
       options: { text: stream(logging.options.text), json: stream(logging.options.json) },
     },
-    iptables: { ...iptables, ...(mode === 'iptables' ? running : resting) },
+    iptables: {
+      ...iptables,
+      ...(mode === 'iptables' ? running : mode === 'ipvs' ? { ...off, ...masquerade } : resting),
+    },
     ipvs: {
       ...ipvs,
-      ...off,
+      ...(mode === 'ipvs' ? { syncPeriod, minSyncPeriod } : off),
       excludeCIDRs: list(ipvs.excludeCIDRs),
       tcpTimeout: formatGoDuration(ipvs.tcpTimeout),
       tcpFinTimeout: formatGoDuration(ipvs.tcpFinTimeout),

@@ -58,7 +58,7 @@ describe('defaults', () => {
       oomScoreAdj: -999,
       logging: { format: 'text', verbosity: 0, vmodule: [], flushFrequencyMs: 5_000 },
       iptables: { masqueradeBit: 14, localhostNodePorts: true, variant: 'auto', ipset: false, dispatch: 'flat' },
-      ipvs: { scheduler: '', excludeCidrs: [], strictArp: false },
+      ipvs: { scheduler: '', excludeCidrs: [], strictArp: false, drainTimeoutMs: 900_000 },
       configFile: undefined,
       writeConfigTo: undefined,
       manifests: [],
@@ -224,7 +224,7 @@ ipvs: {syncPeriod: 40s}
     ['', 'nftables', false, 4, 20_000],
     ['nftables', 'nftables', false, 4, 20_000],
     ['iptables', 'iptables', true, 3, 10_000],
-    ['ipvs', 'nftables', true, 3, 40_000],
+    ['ipvs', 'ipvs', true, 3, 40_000],
   ])('mode %j is run by %s', (requestedMode, mode, masqueradeAll, masqueradeBit, syncPeriodMs) => {
     const { config } = byFile(`mode: "${requestedMode}"\n${sections}`)
     expect(config).toMatchObject({ mode, requestedMode, masqueradeAll, masqueradeBit, syncPeriodMs })
@@ -451,6 +451,42 @@ test.each([
 ])('NodePort addresses in mode %j from %j', (mode, addresses, expected) => {
   const { config } = byFlags(`--proxy-mode=${mode}`, ...addresses.map((address) => `--nodeport-addresses=${address}`))
   expect(nodePortSelection(config)).toEqual(expected)
+})
+
+describe('mode ipvs', () => {
+  const expected = {
+    scheduler: 'sed',
+    excludeCidrs: ['192.0.2.0/24', '2001:db8::/64'],
+    strictArp: true,
+    tcpTimeoutMs: 7000,
+    tcpFinTimeoutMs: 500,
+    udpTimeoutMs: 9000,
+    drainTimeoutMs: 60_000,
+  }
+  test('takes its settings from flags', () => {
+    const { config, warnings } = byFlags(
+      '--proxy-mode=ipvs',
+      '--ipvs-scheduler=sed',
+      '--ipvs-exclude-cidrs=192.0.2.0/24,2001:db8::/64',
+      '--ipvs-strict-arp',
+      '--ipvs-tcp-timeout=7s',
+      '--ipvs-tcpfin-timeout=500ms',
+      '--ipvs-udp-timeout=9s',
+      '--ipvs-drain-timeout=1m',
+    )
+    expect(config).toMatchObject({ mode: 'ipvs', requestedMode: 'ipvs', ipvs: expected })
+    expect(warnings).toEqual([])
+  })
+  test('takes its settings from the sections ipvs and weir', () => {
+    const { config, warnings } = byFile(`mode: ipvs
+ipvs: {scheduler: sed, excludeCIDRs: [192.0.2.0/24, "2001:db8::/64"], strictARP: true, tcpTimeout: 7s, tcpFinTimeout: 500ms, udpTimeout: 9s}
+weir: {ipvs: {drainTimeout: 1m}}
+`)
+    expect(config.ipvs).toEqual(expected)
+    expect(warnings).toEqual([])
+    expect(config.effective.weir).toEqual({ ipvs: { drainTimeout: '1m0s' } })
+    expect(byFile(toYaml(config.effective).replace(/^(apiVersion|kind):.*\n/gm, '')).config.ipvs).toEqual(expected)
+  })
 })
 
 describe('mode userspace', () => {

@@ -3,13 +3,14 @@ export const requestableModes = ['', 'iptables', 'ipvs', 'nftables', 'userspace'
 export type RequestedMode = (typeof requestableModes)[number]
 
 /** A mode that there is a backend for. */
-export type Mode = 'nftables' | 'iptables' | 'userspace'
+export type Mode = Exclude<RequestedMode, ''>
 
 /**
  * What runs when `mode` is asked for. weir's default is nftables, kube-proxy's is iptables. kube-proxy had a mode
  * userspace of its own until v1.25.
  */
-export const modeOf = (mode: string): Mode => (mode === 'iptables' || mode === 'userspace' ? mode : 'nftables')
+export const modeOf = (mode: string): Mode =>
+  mode === 'iptables' || mode === 'ipvs' || mode === 'userspace' ? mode : 'nftables'
 
 /** The section that supplies syncPeriod and minSyncPeriod. */
 export const periodSection = (mode: string): 'iptables' | 'ipvs' | 'nftables' =>

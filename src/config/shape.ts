@@ -116,6 +116,7 @@ export const configurationShape = {
       maxConnections: int32,
       drainTimeout: goDuration,
     },
+    ipvs: { drainTimeout: goDuration },
   },
 } as const satisfies Shape
 

@@ -8,19 +8,7 @@ import { weirDefaults } from './weir-section.ts'
 /** Fields that are read and validated, but that nothing acts on in this version. */
 export const fieldsNotActedOn: readonly string[] = [
   'clientConnection.acceptContentTypes',
-  'conntrack.maxPerCore',
-  'conntrack.min',
-  'conntrack.tcpCloseWaitTimeout',
-  'conntrack.tcpEstablishedTimeout',
-  'conntrack.udpStreamTimeout',
-  'conntrack.udpTimeout',
   'enableProfiling',
-  'ipvs.excludeCIDRs',
-  'ipvs.scheduler',
-  'ipvs.strictARP',
-  'ipvs.tcpFinTimeout',
-  'ipvs.tcpTimeout',
-  'ipvs.udpTimeout',
   'logging.flushFrequency',
   'logging.options.json.infoBufferSize',
   'logging.options.json.splitStream',
@@ -38,12 +26,7 @@ export const fieldsNotActedOn: readonly string[] = [
 ]
 
 const periodFields = ['syncPeriod', 'minSyncPeriod'] as const
-const iptablesFields = [
-  'iptables.localhostNodePorts',
-  'weir.iptables.variant',
-  'weir.iptables.ipset',
-  'weir.iptables.dispatch',
-] as const
+const iptablesFields = ['iptables.localhostNodePorts', 'weir.iptables.ipset', 'weir.iptables.dispatch'] as const
 const userspaceFields = [
   'threads',
   'redirect',
@@ -54,6 +37,15 @@ const userspaceFields = [
   'maxConnections',
   'drainTimeout',
 ].map((name) => `weir.userspace.${name}`)
+const ipvsFields = [
+  'ipvs.scheduler',
+  'ipvs.excludeCIDRs',
+  'ipvs.strictARP',
+  'ipvs.tcpTimeout',
+  'ipvs.tcpFinTimeout',
+  'ipvs.udpTimeout',
+  'weir.ipvs.drainTimeout',
+] as const
 const masqueradeFields = ['masqueradeAll', 'masqueradeBit'] as const
 
 /** Fields of sections that the mode does not read. */
@@ -66,6 +58,8 @@ const fieldsOfOtherModes = (mode: string): readonly string[] => [
     .filter((section) => section !== masqueradeSection(mode) || mode === 'userspace')
     .flatMap((section) => masqueradeFields.map((name) => `${section}.${name}`)),
   ...(modeOf(mode) === 'iptables' ? [] : iptablesFields),
+  ...(modeOf(mode) === 'iptables' || modeOf(mode) === 'ipvs' ? [] : ['weir.iptables.variant']),
+  ...(modeOf(mode) === 'ipvs' ? [] : ipvsFields),
   ...(modeOf(mode) === 'userspace' ? [] : userspaceFields),
 ]
 
@@ -109,11 +103,8 @@ export const flagsBesideFile = (
 
 export const givenFlags = (flags: FlagValues): ReadonlySet<string> => new Set(Object.keys(flags))
 
-const modeWarnings = (mode: string): readonly string[] => {
-  if (mode === '') return ["mode is not set: using nftables (kube-proxy's default is iptables)"]
-  if (mode === modeOf(mode)) return []
-  return [`mode ${mode} is not built yet: using nftables instead, with the settings that mode ${mode} reads`]
-}
+const modeWarnings = (mode: string): readonly string[] =>
+  mode === '' ? ["mode is not set: using nftables (kube-proxy's default is iptables)"] : []
 
 /** weir always speaks JSON with the API server. */
 const contentTypeWarnings = ({ clientConnection: { contentType } }: Settings, name: string): readonly string[] =>

@@ -69,6 +69,7 @@ describe('validation', () => {
     ['mode: ipvs\nipvs: {tcpTimeout: -1s}', 'ipvs.tcpTimeout'],
     ['mode: ipvs\nipvs: {tcpFinTimeout: -1s}', 'ipvs.tcpFinTimeout'],
     ['mode: ipvs\nipvs: {udpTimeout: -1s}', 'ipvs.udpTimeout'],
+    ['mode: ipvs\nweir: {ipvs: {drainTimeout: -1s}}', 'weir.ipvs.drainTimeout'],
     ['mode: ipvs\nipvs: {excludeCIDRs: [10.0.0.0/8, x]}', 'ipvs.excludeCIDRs[1]'],
     ['showHiddenMetricsForVersion: "1.34"', 'showHiddenMetricsForVersion'],
     ['featureGates: {NoSuchGate: true}', 'featureGates'],

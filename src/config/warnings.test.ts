@@ -10,8 +10,7 @@ const byFlags = (...argv: readonly string[]): LoadedConfig => loadConfig(parseCo
 describe('warnings', () => {
   const warningsOf = (body: string): readonly string[] => byFile(`mode: nftables\n${body}\n`).warnings
   test.each([
-    ['conntrack: {maxPerCore: 1}', 'conntrack.maxPerCore is accepted, but weir does not act on it yet'],
-    ['ipvs: {scheduler: wlc}', 'ipvs.scheduler is accepted, but weir does not act on it yet'],
+    ['ipvs: {scheduler: wlc}', 'ipvs.scheduler has no effect in mode nftables'],
     ['enableProfiling: true', 'enableProfiling is accepted, but weir does not act on it yet'],
     ['portRange: 1-2', 'portRange is accepted, but weir does not act on it yet'],
     ['winkernel: {enableDSR: true}', 'winkernel.enableDSR is accepted, but weir does not act on it yet'],
@@ -25,7 +24,7 @@ describe('warnings', () => {
     expect(warningsOf(body)).toEqual([warning])
   })
   test.each([
-    'conntrack: {maxPerCore: 32768}',
+    'conntrack: {maxPerCore: 1, min: 2, tcpEstablishedTimeout: 1h, tcpCloseWaitTimeout: 1m, udpTimeout: 1s}',
     'ipvs: {syncPeriod: 30s}',
     'clientConnection: {contentType: application/json}',
   ])('%s is the default or what weir does', (body) => {
@@ -33,27 +32,47 @@ describe('warnings', () => {
   })
   test('a flag is named as a flag', () => {
     expect(
-      byFlags('--proxy-mode=nftables', '--conntrack-min=1', '--ipvs-sync-period=1m', '--iptables-masquerade-bit=3')
-        .warnings,
+      byFlags(
+        '--proxy-mode=nftables',
+        '--profiling',
+        '--conntrack-min=1',
+        '--ipvs-sync-period=1m',
+        '--iptables-masquerade-bit=3',
+      ).warnings,
     ).toEqual([
-      '--conntrack-min is accepted, but weir does not act on it yet',
+      '--profiling is accepted, but weir does not act on it yet',
       '--ipvs-sync-period has no effect in mode nftables',
       '--iptables-masquerade-bit has no effect in mode nftables',
     ])
   })
-  test('mode ipvs is replaced', () => {
-    expect(byFlags('--proxy-mode=ipvs', '--iptables-masquerade-bit=3').warnings).toEqual([
-      'mode ipvs is not built yet: using nftables instead, with the settings that mode ipvs reads',
-    ])
-  })
-  const ofIptables = [
-    '--iptables-localhost-nodeports=false',
-    '--iptables-variant=nft',
-    '--iptables-ipset',
-    '--iptables-dispatch=tree',
+  const ofIpvs = [
+    '--ipvs-scheduler=wlc',
+    '--ipvs-exclude-cidrs=192.0.2.0/24',
+    '--ipvs-strict-arp',
+    '--ipvs-tcp-timeout=1h',
+    '--ipvs-tcpfin-timeout=1m',
+    '--ipvs-udp-timeout=1s',
+    '--ipvs-drain-timeout=0',
   ]
+  test('mode ipvs acts on what is its own, and on what iptables needs', () => {
+    const shared = [
+      '--iptables-masquerade-bit=3',
+      '--masquerade-all',
+      '--iptables-variant=nft',
+      '--ipvs-sync-period=1m',
+    ]
+    expect(byFlags('--proxy-mode=ipvs', ...shared, ...ofIpvs).warnings).toEqual([])
+  })
+  test.each(['nftables', 'iptables', 'userspace'])('mode %s acts on nothing of that', (mode) => {
+    expect(byFlags(`--proxy-mode=${mode}`, ...ofIpvs).warnings).toEqual(
+      ofIpvs.map((flag) => `${flag.replace(/=.*/, '')} has no effect in mode ${mode}`),
+    )
+  })
+  const ofIptables = ['--iptables-localhost-nodeports=false', '--iptables-ipset', '--iptables-dispatch=tree']
   test('mode iptables acts on what is its own', () => {
-    expect(byFlags('--proxy-mode=iptables', '--iptables-masquerade-bit=3', ...ofIptables).warnings).toEqual([])
+    expect(
+      byFlags('--proxy-mode=iptables', '--iptables-masquerade-bit=3', '--iptables-variant=nft', ...ofIptables).warnings,
+    ).toEqual([])
     expect(byFlags('--proxy-mode=iptables', '--conntrack-tcp-be-liberal').warnings).toEqual([])
     expect(byFile('mode: iptables\nnftables: {masqueradeAll: true, syncPeriod: 1m}\n').warnings).toEqual([
       'nftables.syncPeriod has no effect in mode iptables',
@@ -61,14 +80,19 @@ describe('warnings', () => {
     ])
   })
   test.each(['nftables', 'ipvs'])('mode %s acts on nothing of that', (mode) => {
-    expect(byFlags(`--proxy-mode=${mode}`, ...ofIptables).warnings.filter((line) => !line.startsWith('mode'))).toEqual([
+    expect(byFlags(`--proxy-mode=${mode}`, ...ofIptables).warnings).toEqual([
       `--iptables-localhost-nodeports has no effect in mode ${mode}`,
-      `--iptables-variant has no effect in mode ${mode}`,
       `--iptables-ipset has no effect in mode ${mode}`,
       `--iptables-dispatch has no effect in mode ${mode}`,
     ])
     const file = 'iptables: {localhostNodePorts: true}\nweir: {iptables: {variant: auto, ipset: false, dispatch: flat}}'
-    expect(byFile(`mode: ${mode}\n${file}\n`).warnings.filter((line) => !line.startsWith('mode'))).toEqual([])
+    expect(byFile(`mode: ${mode}\n${file}\n`).warnings).toEqual([])
+  })
+  test('the variant of iptables matters where there are rules of iptables', () => {
+    for (const mode of ['nftables', 'userspace'])
+      expect(byFlags(`--proxy-mode=${mode}`, '--iptables-variant=nft').warnings).toEqual([
+        `--iptables-variant has no effect in mode ${mode}`,
+      ])
   })
   const ofUserspace = [
     '--userspace-threads=2',
@@ -92,9 +116,9 @@ describe('warnings', () => {
     )
   })
   test('what the file sets is named as a field, even beside the flag', () => {
-    expect(byFile('mode: nftables\nconntrack: {min: 5}\n', '--conntrack-min=6').warnings).toEqual([
-      '--conntrack-min is ignored because --config is given',
-      'conntrack.min is accepted, but weir does not act on it yet',
+    expect(byFile('mode: nftables\nenableProfiling: true\n', '--profiling').warnings).toEqual([
+      '--profiling is ignored because --config is given',
+      'enableProfiling is accepted, but weir does not act on it yet',
     ])
   })
   test("the command line's own come along", () => {

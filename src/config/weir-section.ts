@@ -28,14 +28,15 @@ export const weirDefaults: WeirSettings = {
     maxConnections: 0,
     drainTimeout: seconds(20),
   },
+  ipvs: { drainTimeout: seconds(15 * 60) },
 }
 
 /**
  * The section `weir` of a file, or undefined where it says nothing: what kube-proxy is to read too must not gain a
  * section that kube-proxy warns of.
  */
-export const weirOfFile = ({ iptables, userspace }: FileSettings['weir']): Settings['weir'] => {
-  const said = [...Object.values(iptables), ...Object.values(userspace)]
+export const weirOfFile = ({ iptables, userspace, ipvs }: FileSettings['weir']): Settings['weir'] => {
+  const said = [...Object.values(iptables), ...Object.values(userspace), ...Object.values(ipvs)]
   if (said.every((value) => value === undefined)) return undefined
   const byDefault = weirDefaults.userspace
   return {
@@ -54,6 +55,7 @@ export const weirOfFile = ({ iptables, userspace }: FileSettings['weir']): Setti
       maxConnections: userspace.maxConnections ?? byDefault.maxConnections,
       drainTimeout: userspace.drainTimeout ?? byDefault.drainTimeout,
     },
+    ipvs: { drainTimeout: ipvs.drainTimeout ?? weirDefaults.ipvs.drainTimeout },
   }
 }
 
@@ -74,15 +76,18 @@ export const weirOfFlags = (flags: FlagValues): Settings['weir'] =>
       maxConnections: flags['userspace-max-connections'],
       drainTimeout: flags['userspace-drain-timeout'],
     },
+    ipvs: { drainTimeout: flags['ipvs-drain-timeout'] },
   })
 
 /** As the file has it, durations in Go's words. A part that is as by default is left out where another part is not. */
-export const externalWeir = ({ iptables, userspace }: WeirSettings) => {
+export const externalWeir = (weir: WeirSettings) => {
+  const { userspace, ipvs } = weir
   const { connectTimeout, tcpIdleTimeout, udpTimeout, drainTimeout } = userspace
-  const own = !isDeepStrictEqual(userspace, weirDefaults.userspace)
+  const own = (part: keyof WeirSettings): boolean => !isDeepStrictEqual(weir[part], weirDefaults[part])
+  const others = own('userspace') || own('ipvs')
   return {
-    iptables: own && isDeepStrictEqual(iptables, weirDefaults.iptables) ? undefined : iptables,
-    userspace: own
+    iptables: others && !own('iptables') ? undefined : weir.iptables,
+    userspace: own('userspace')
       ? {
           ...userspace,
           connectTimeout: formatGoDuration(connectTimeout),
@@ -91,10 +96,11 @@ export const externalWeir = ({ iptables, userspace }: WeirSettings) => {
           drainTimeout: formatGoDuration(drainTimeout),
         }
       : undefined,
+    ipvs: own('ipvs') ? { drainTimeout: formatGoDuration(ipvs.drainTimeout) } : undefined,
   }
 }
 
-export const weirIssues = ({ iptables: { variant, dispatch }, userspace }: WeirSettings): readonly Issue[] => [
+export const weirIssues = ({ iptables: { variant, dispatch }, userspace, ipvs }: WeirSettings): readonly Issue[] => [
   ...notAmong('weir.iptables.variant', variant, iptablesVariants),
   ...notAmong('weir.iptables.dispatch', dispatch, iptablesDispatches),
   ...notWithin('weir.userspace.threads', userspace.threads, 1, maxThreads),
@@ -102,9 +108,13 @@ export const weirIssues = ({ iptables: { variant, dispatch }, userspace }: WeirS
   ...rangeIssues(userspace.portRange),
   ...notWithin('weir.userspace.maxConnections', userspace.maxConnections, 0, 2 ** 31 - 1),
   ...durationIssues(userspace),
+  ...(ipvs.drainTimeout < 0n
+    ? [invalidSetting('weir.ipvs.drainTimeout', formatGoDuration(ipvs.drainTimeout), notNegative)]
+    : []),
 ]
 
 const maxThreads = 256
+const notNegative = 'must be greater than or equal to 0'
 
 const rangeIssues = (text: string): readonly Issue[] => {
   if (parsePortRange(text) !== undefined) return []
@@ -120,7 +130,7 @@ const durationIssues = (userspace: WeirSettings['userspace']): readonly Issue[] 
     ...(connectTimeout > 0n ? [] : [issue('connectTimeout', connectTimeout, 'must be greater than 0')]),
     ...(['tcpIdleTimeout', 'udpTimeout', 'drainTimeout'] as const)
       .filter((name) => userspace[name] < 0n)
-      .map((name) => issue(name, userspace[name], 'must be greater than or equal to 0')),
+      .map((name) => issue(name, userspace[name], notNegative)),
   ]
 }
 
