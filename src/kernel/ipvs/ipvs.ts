@@ -1,12 +1,14 @@
-import type { Family, IP } from '../../model/ip.ts'
+import { type Family, familyOf, type IP } from '../../model/ip.ts'
 import type { Protocol } from '../../model/protocol.ts'
 import type { KernelError } from '../netlink/error.ts'
 
-/** What identifies a virtual server. A mark is that of packets (`ipvsadm -f`), one namespace per family. */
+/** What identifies a virtual server. A mark is that of packets (`ipvsadm -f`), not 0; one namespace per family. */
 export type VirtualServerId =
   /** Port 0: every port; such a one schedules only when it is persistent. */
   | { readonly kind: 'address'; readonly protocol: Protocol; readonly ip: IP; readonly port: number }
   | { readonly kind: 'mark'; readonly family: Family; readonly mark: number }
+
+export const familyOfServer = (id: VirtualServerId): Family => (id.kind === 'mark' ? id.family : familyOf(id.ip))
 
 /** IP_VS_SVC_F_* of linux/ip_vs.h; `hashed` is the kernel's own and is not shown. */
 export const virtualServerFlags = ['persistent', 'onePacket', 'sched1', 'sched2', 'sched3'] as const
@@ -19,9 +21,12 @@ export interface VirtualServer {
   readonly scheduler: string
   /** In the order of {@link virtualServerFlags}, each once. `sched1` is sh-fallback and mh-fallback, `sched2` sh-port, mh-port. */
   readonly flags: readonly VirtualServerFlag[]
-  /** Seconds that a client is remembered; counts only with `persistent`. */
+  /** Seconds that a client is remembered; counts only with `persistent`. Up to 4,294,967 (49 days). */
   readonly persistenceSeconds: number
-  /** Clients that share so many leading bits of their address are one: 0 to 32, 1 to 128. */
+  /**
+   * Clients that share so many leading bits of their address are one: 0 to 32, 1 to 128. The kernel takes IPv4 masks with
+   * gaps, which others may have set; of such a mask this is what is before the first gap.
+   */
   readonly persistencePrefix: number
 }
 
@@ -35,7 +40,7 @@ export interface RealServer {
   readonly forwarding: Forwarding
   /** 0: nothing new, what is there goes on. 0 to 2^31-1. */
   readonly weight: number
-  /** Connections at which it is left out, and at which it is back; 0 = none. */
+  /** Connections at which it is left out, and at which it is back; 0 = none. The lower is not above the upper. */
   readonly upperThreshold: number
   readonly lowerThreshold: number
 }
@@ -65,14 +70,19 @@ export type IpvsChange =
   /** Its real servers go with it; its connections stay until they time out. */
   | { readonly kind: 'deleteVirtualServer'; readonly id: VirtualServerId }
   | { readonly kind: 'addRealServer' | 'setRealServer'; readonly id: VirtualServerId; readonly server: RealServer }
-  | { readonly kind: 'deleteRealServer'; readonly id: VirtualServerId; readonly server: Pick<RealServer, 'ip' | 'port'> }
+  | {
+      readonly kind: 'deleteRealServer'
+      readonly id: VirtualServerId
+      readonly server: Pick<RealServer, 'ip' | 'port'>
+    }
 
 /** A change that the kernel did not take; the others are not touched by that. */
 export interface IpvsRefusal {
   readonly index: number
   /**
    * `notFound` (ENOENT) with `addVirtualServer` or `setVirtualServer`: the kernel lacks the scheduler; ESRCH: no such virtual
-   * server; ENOENT otherwise: no such real server. `exists`: it is there already. `errno` tells, `detail` is the extended ACK.
+   * server; ENOENT otherwise: no such real server. `exists`: it is there already. `errno` tells, `detail` is the extended ACK,
+   * or what of the change cannot be said to any kernel.
    */
   readonly error: KernelError
 }
@@ -89,7 +99,12 @@ export interface IpvsTimeouts {
  * kernel has no IPVS, `permission` without CAP_NET_ADMIN.
  */
 export interface Ipvs {
-  /** Both families, and those for marks; in no particular order. */
+  /** Whether the kernel has IPVS at this moment. Every other call loads it where it can be loaded; this one does not. */
+  loaded(signal: AbortSignal): Promise<boolean>
+  /**
+   * Both families, and those for marks; in no particular order. One of a protocol that is no {@link Protocol} is left out.
+   * The kernel does not tell when someone changed the table while it was read: one may then be missing, or be there twice.
+   */
   virtualServers(signal: AbortSignal): Promise<readonly ObservedVirtualServer[]>
   /** In the kernel's order: the one added last comes first. Empty also when there is no such virtual server. */
   realServers(id: VirtualServerId, signal: AbortSignal): Promise<readonly ObservedRealServer[]>
