@@ -10,6 +10,14 @@ interface Libc {
   readonly getsockname: (fd: number, address: Uint8Array, length: Uint32Array) => number
   readonly getsockopt: (fd: number, level: number, option: number, value: Uint8Array, length: Uint32Array) => number
   readonly setsockopt: (fd: number, level: number, option: number, value: Uint8Array, length: number) => number
+  readonly recvfrom: (
+    fd: number,
+    bytes: Uint8Array,
+    length: number,
+    flags: number,
+    address: Uint8Array,
+    addressLength: Uint32Array,
+  ) => number
   readonly send: KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number>
   readonly fcntl: KoffiFunc<(fd: number, command: number, type: 'int', value: number) => number>
   readonly flock: (fd: number, operation: number) => number
@@ -36,6 +44,7 @@ const load = (): Libc => {
     getsockname: library.func('int getsockname(int, void *, void *)'),
     getsockopt: library.func('int getsockopt(int, int, int, void *, void *)'),
     setsockopt: library.func('int setsockopt(int, int, int, void *, uint32_t)'),
+    recvfrom: library.func('long recvfrom(int, void *, size_t, int, void *, void *)'),
     send: library.func('long send(int, void *, size_t, int)'),
     fcntl: library.func('int fcntl(int, int, ...)'),
     flock: library.func('int flock(int, int)'),

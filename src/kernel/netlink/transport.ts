@@ -1,11 +1,13 @@
-import { closeSync, readSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import { libc } from '../libc.ts'
-import { KernelError, systemErrno } from './error.ts'
+import { KernelError } from './error.ts'
 
 /** A netlink socket: whole datagrams in and out, never blocking. */
 export interface Transport {
   /** The address that the kernel gave to this socket; notifications carry that of the socket that caused them. */
   readonly portId: number
+  /** Absent: those of a socket that nobody sized, {@link usualBuffers}. */
+  readonly buffers?: Buffers
   /**
    * One datagram. The kernel handles a request inside this call: when it returns, the replies are waiting (of a dump,
    * the first part). Throws `tooLarge` when the datagram exceeds the send buffer.
@@ -16,7 +18,11 @@ export interface Transport {
    * begun cannot be stopped: `signal` counts only before that.
    */
   sendAsync(bytes: Uint8Array, signal: AbortSignal): Promise<void>
-  /** The next datagram, or undefined when none waits. The view is valid until the next call. Throws `overflow`. */
+  /**
+   * The next datagram of the kernel, or undefined when none waits. The view is valid until the next call. Throws
+   * `overflow` when datagrams were dropped (ENOBUFS) or one was longer than the buffer it was read into. The kernel keeps
+   * dropping until everything that still waits has been read.
+   */
   receive(): Uint8Array | undefined
   /** Joins or leaves a multicast group, by number. */
   join(group: number): void
@@ -24,14 +30,39 @@ export interface Transport {
   close(): void
 }
 
+/** What the kernel granted: bytes as it books them, twice what was asked for (socket(7)). */
+export interface Buffers {
+  /** A datagram may have {@link sendOverhead} bytes less. */
+  readonly send: number
+  /** Of the datagrams that wait, each with some 500 to 1,000 bytes of overhead. */
+  readonly receive: number
+}
+
+/** net.core.wmem_default and rmem_default as almost every kernel has them. */
+export const usualBuffers: Buffers = { send: 212_992, receive: 212_992 }
+/** netlink_sendmsg() of net/netlink/af_netlink.c. */
+export const sendOverhead = 32
+
+/** A transport that can tell when something arrives. */
+export interface WakingTransport extends Transport {
+  /**
+   * From now on the kernel sends `signal`, a number, to this process whenever a datagram arrives or is dropped: fcntl(2),
+   * F_SETSIG and O_ASYNC.
+   */
+  wakeBy(signal: number): void
+}
+
 export interface TransportOptions {
   /** NETLINK_* of linux/netlink.h. */
   readonly protocol: number
   /** Multicast groups, by number. */
   readonly groups?: readonly number[]
-  /** Bytes. A datagram must fit. The kernel books twice as much. */
+  /**
+   * Bytes. A datagram must fit. More than net.core.wmem_max takes CAP_NET_ADMIN in the first user namespace; without it
+   * that much is granted and no more, see {@link Transport.buffers}.
+   */
   readonly sendBuffer?: number
-  /** Bytes. Replies and events beyond it are lost, and reported as `overflow`. */
+  /** Bytes, within net.core.rmem_max likewise. Replies and events beyond it are lost, and reported as `overflow`. */
   readonly receiveBuffer?: number
 }
 
@@ -50,16 +81,33 @@ const NETLINK_DROP_MEMBERSHIP = 2
 const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
 
+/** fcntl(2), of asm-generic/fcntl.h. */
+const F_GETFL = 3
+const F_SETFL = 4
+const F_SETOWN = 8
+const F_SETSIG = 10
+const O_ASYNC = 0x2000
+
 const EAGAIN = 11
 const EINTR = 4
 
-/** The kernel makes datagrams of at most 32 KiB for dumps and one page or so for anything else. */
+/** recvfrom() answers with the length that a datagram has, even where it was cut. */
+const MSG_TRUNC = 0x20
+
+/** The kernel makes datagrams of at most 32 KiB for dumps and one page or so for almost anything else. */
 const receiveSize = 128 * 1024
 
-class Socket implements Transport {
+/** Of struct sockaddr_nl: family, padding, port id, groups. */
+const addressLength = 12
+
+class Socket implements WakingTransport {
   readonly portId: number
+  readonly buffers: Buffers
   readonly #fd: number
-  readonly #buffer = new Uint8Array(receiveSize)
+  #buffer = new Uint8Array(receiveSize)
+  readonly #sender = new DataView(new ArrayBuffer(addressLength))
+  readonly #senderBytes = new Uint8Array(this.#sender.buffer)
+  readonly #senderLength = new Uint32Array(1)
   #closed = false
 
   constructor({ protocol, groups = [], sendBuffer, receiveBuffer }: TransportOptions) {
@@ -70,6 +118,7 @@ class Socket implements Transport {
       this.#option(SOL_NETLINK, NETLINK_EXT_ACK, 1)
       if (sendBuffer !== undefined) this.#bufferSize(SO_SNDBUFFORCE, SO_SNDBUF, sendBuffer)
       if (receiveBuffer !== undefined) this.#bufferSize(SO_RCVBUFFORCE, SO_RCVBUF, receiveBuffer)
+      this.buffers = { send: this.#sizeOf(SO_SNDBUF), receive: this.#sizeOf(SO_RCVBUF) }
       this.portId = this.#bind()
       for (const group of groups) this.join(group)
     } catch (error) {
@@ -103,18 +152,19 @@ class Socket implements Transport {
 
   receive(): Uint8Array | undefined {
     for (;;) {
-      try {
-        const length = readSync(this.#fd, this.#buffer)
-        // recv() cuts a longer datagram silently.
-        if (length === receiveSize)
-          throw new KernelError({ code: 'overflow', op: 'receive netlink datagram', detail: 'datagram too long' })
-        return this.#buffer.subarray(0, length)
-      } catch (error) {
-        const errno = systemErrno(error)
-        if (error instanceof KernelError) throw error
+      this.#senderLength[0] = addressLength
+      const buffer = this.#buffer
+      const length = libc().recvfrom(this.#fd, buffer, buffer.length, MSG_TRUNC, this.#senderBytes, this.#senderLength)
+      if (length < 0) {
+        const errno = libc().errno()
         if (errno === EAGAIN) return undefined
-        if (errno !== EINTR) throw KernelError.ofSystem('receive netlink datagram', error)
+        if (errno === EINTR) continue
+        throw KernelError.ofErrno('receive netlink datagram', errno)
       }
+      // Programs may write to one another's netlink sockets too; the kernel's port id is 0.
+      if (this.#sender.getUint32(4, libc().littleEndian) !== 0) continue
+      if (length > buffer.length) throw this.#tooLong(length)
+      return buffer.subarray(0, length)
     }
   }
 
@@ -126,6 +176,13 @@ class Socket implements Transport {
     this.#option(SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, group)
   }
 
+  wakeBy(signal: number): void {
+    this.#control(F_SETOWN, process.pid)
+    // Before O_ASYNC: without it the signal is SIGIO, which ends a process that does not expect it.
+    this.#control(F_SETSIG, signal)
+    this.#control(F_SETFL, this.#control(F_GETFL, 0) | O_ASYNC)
+  }
+
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -133,13 +190,34 @@ class Socket implements Transport {
   }
 
   #bind(): number {
-    const address = new DataView(new ArrayBuffer(12))
+    const address = new DataView(new ArrayBuffer(addressLength))
     address.setUint16(0, AF_NETLINK, libc().littleEndian)
     const bytes = new Uint8Array(address.buffer)
     if (libc().bind(this.#fd, bytes, bytes.length) < 0) throw KernelError.ofErrno('bind(AF_NETLINK)', libc().errno())
     const size = new Uint32Array([bytes.length])
     if (libc().getsockname(this.#fd, bytes, size) < 0) throw KernelError.ofErrno('getsockname', libc().errno())
     return address.getUint32(4, libc().littleEndian)
+  }
+
+  #control(command: number, value: number): number {
+    const result = libc().fcntl(this.#fd, command, 'int', value)
+    if (result < 0) throw KernelError.ofErrno(`fcntl(${command}, ${value})`, libc().errno())
+    return result
+  }
+
+  #sizeOf(option: number): number {
+    const value = new Int32Array(1)
+    const bytes = new Uint8Array(value.buffer)
+    if (libc().getsockopt(this.#fd, SOL_SOCKET, option, bytes, new Uint32Array([bytes.length])) < 0)
+      throw KernelError.ofErrno(`getsockopt(${SOL_SOCKET}, ${option})`, libc().errno())
+    return value[0] ?? 0
+  }
+
+  /** The next one of this length fits. */
+  #tooLong(length: number): KernelError {
+    const detail = `a datagram of ${length} bytes where ${this.#buffer.length} were expected`
+    this.#buffer = new Uint8Array(length)
+    return new KernelError({ code: 'overflow', op: 'receive netlink datagram', detail })
   }
 
   #option(level: number, option: number, value: number): void {
@@ -152,7 +230,8 @@ class Socket implements Transport {
   #bufferSize(force: number, plain: number, bytes: number): void {
     try {
       this.#option(SOL_SOCKET, force, bytes)
-    } catch {
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.code !== 'permission') throw error
       this.#option(SOL_SOCKET, plain, bytes)
     }
   }
@@ -167,4 +246,4 @@ class Socket implements Transport {
   }
 }
 
-export const openTransport = (options: TransportOptions): Transport => new Socket(options)
+export const openTransport = (options: TransportOptions): WakingTransport => new Socket(options)

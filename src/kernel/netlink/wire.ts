@@ -48,6 +48,23 @@ export class Writer {
     this.view.setUint32(start, this.length - start, littleEndian)
   }
 
+  /** Sets further flags of the message that began at `start`. */
+  addFlags(start: number, flags: number): void {
+    const at = start + 6
+    this.view.setUint16(at, this.view.getUint16(at, littleEndian) | flags, littleEndian)
+  }
+
+  /** Pads to where a further message may begin. */
+  align(): void {
+    this.reserve(align4(this.length) - this.length)
+  }
+
+  /** Takes back what was written from `length` on. */
+  cut(length: number): void {
+    this.bytes.fill(0, length, this.length)
+    this.length = length
+  }
+
   /** Begins an attribute that holds attributes; ends with {@link endNest}. */
   nest(type: number): number {
     const at = this.reserve(NLA_HDRLEN)
@@ -115,8 +132,7 @@ export class Writer {
     for (let i = 0; i < length; i++) {
       const code = value.charCodeAt(i)
       if (code > 0x7f) {
-        this.length = at - NLA_HDRLEN
-        this.bytes.fill(0, this.length, at + align4(length + 1))
+        this.cut(at - NLA_HDRLEN)
         this.#longString(type, value)
         return
       }

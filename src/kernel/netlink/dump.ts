@@ -1,0 +1,96 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { readAcknowledgement } from './acknowledgement.ts'
+import { NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP } from './constants.ts'
+import { KernelError } from './error.ts'
+import { encodeRequest, type Request } from './request.ts'
+import type { Transport } from './transport.ts'
+import { MessageReader } from './wire.ts'
+
+export interface DumpOptions {
+  /**
+   * Called before the dump starts over because something changed while it ran: forget what came so far. Without it
+   * such a change throws `interrupted` at once; with it, after ten attempts within two seconds or so.
+   */
+  readonly restart?: () => void
+  /** Where NLM_F_DUMP_INTR is not set: a number that every message of one consistent dump has in common. */
+  readonly generationOf?: (message: MessageReader) => number
+}
+
+/** Milliseconds to wait before each further attempt. */
+const pauses = [5, 10, 20, 40, 80, 160, 320, 640, 640]
+/** Milliseconds of decoding after which other work of the process gets its turn. */
+const slice = 4
+
+/**
+ * Reads a whole dump over a socket of its own, because a socket can run only one at a time and may be left in the
+ * middle. `onMessage` gets a view that is valid during the call; it throws `interrupted` when it finds that the dump is
+ * not consistent.
+ */
+export const dump = async (
+  open: () => Transport,
+  request: Request,
+  onMessage: (message: MessageReader) => void,
+  signal: AbortSignal,
+  { restart, generationOf }: DumpOptions = {},
+): Promise<void> => {
+  for (let attempt = 0; ; attempt++) {
+    signal.throwIfAborted()
+    const transport = open()
+    let inconsistency: KernelError
+    try {
+      await dumpOnce(transport, request, onMessage, signal, generationOf)
+      return
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.code !== 'interrupted') throw error
+      inconsistency = error
+    } finally {
+      transport.close()
+    }
+    const pause = pauses[attempt]
+    if (restart === undefined || pause === undefined) throw inconsistency
+    // Ends early when aborted; the reason is thrown below.
+    await sleep(pause, undefined, { signal }).catch(() => {})
+    signal.throwIfAborted()
+    restart()
+  }
+}
+
+const dumpOnce = async (
+  transport: Transport,
+  request: Request,
+  onMessage: (message: MessageReader) => void,
+  signal: AbortSignal,
+  generationOf: ((message: MessageReader) => number) | undefined,
+): Promise<void> => {
+  const changed = (): KernelError =>
+    new KernelError({ code: 'interrupted', op: request.op, detail: 'changed while it was read' })
+  let generation: number | undefined
+  transport.send(encodeRequest(request, NLM_F_DUMP, 1))
+  let turn = performance.now()
+  for (;;) {
+    const datagram = transport.receive()
+    if (datagram === undefined) throw new KernelError({ code: 'io', op: request.op, detail: 'dump has no end' })
+    const messages = new MessageReader(datagram)
+    while (messages.next()) {
+      if ((messages.flags & NLM_F_DUMP_INTR) !== 0) throw changed()
+      if (messages.type === NLMSG_DONE || messages.type === NLMSG_ERROR) {
+        const { errno, detail, offset } =
+          messages.type === NLMSG_ERROR
+            ? readAcknowledgement(messages)
+            : { errno: 0 - messages.s32host(0), detail: undefined, offset: undefined }
+        if (errno !== 0) throw KernelError.ofErrno(request.op, errno, { detail, offset })
+        return
+      }
+      if (messages.type === NLMSG_NOOP) continue
+      const current = generationOf?.(messages)
+      generation ??= current
+      if (current !== generation) throw changed()
+      onMessage(messages)
+    }
+    if (performance.now() - turn > slice) {
+      await nextTurn()
+      signal.throwIfAborted()
+      turn = performance.now()
+    }
+  }
+}
