@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { ipvsDevice } from '../backends/ipvs/settings.ts'
 import type { Config } from '../config/config.ts'
 import type { InterfaceAddress } from '../kernel/route/interface-address.ts'
 import { NetlinkRoute } from '../kernel/route/netlink-route.ts'
@@ -65,11 +66,11 @@ export const serveNode = async (parts: NodeParts, signals: Signals): Promise<voi
 
 const watchAddresses = async (proxy: NodeProxy, logger: Logger, stop: AbortSignal): Promise<void> => {
   const ips = (list: readonly InterfaceAddress[]) => list.map(({ ip }) => ip)
-  const present = await new NetlinkRoute().watchAddresses(
-    (list) => proxy.setAddresses(ips(list)),
-    stop,
-    { onError: (error) => logger.warn({ err: describe(error) }, 'Could not read the addresses of the node') },
-  )
+  const present = await new NetlinkRoute().watchAddresses((list) => proxy.setAddresses(ips(list)), stop, {
+    // What weir itself, or kube-proxy, adds for mode ipvs is no way to reach the node.
+    ignore: ipvsDevice,
+    onError: (error) => logger.warn({ err: describe(error) }, 'Could not read the addresses of the node'),
+  })
   proxy.setAddresses(ips(present))
 }
 
