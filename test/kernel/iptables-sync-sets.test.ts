@@ -2,8 +2,9 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import t from 'tap'
-import { noSetChanges } from '../../src/backends/iptables/plan.ts'
-import { SetStore } from '../../src/backends/iptables/set-store.ts'
+import { type SetRole, setSchema } from '../../src/backends/iptables/sets.ts'
+import { noSetChanges } from '../../src/backends/rules/set-schema.ts'
+import { SetStore } from '../../src/backends/rules/set-store.ts'
 import { ipPort, type Member } from '../../src/kernel/ipset/member.ts'
 import { variants } from '../../src/kernel/iptables/iptables.ts'
 import { ip, port } from '../property/track-objects.ts'
@@ -49,9 +50,9 @@ const packetsOf = (variant: (typeof variants)[number], chain: string): number =>
 for (const variant of variants)
   t.test(`${variant}: a rule goes on matching while its set grows`, async (t) => {
     const { ipset: kernel } = kernels[variant]
-    const store = new SetStore(kernel, 'IPv4')
+    const store = new SetStore<SetRole>(kernel, setSchema('IPv4'))
     const wanted = ipPort(ip('10.96.0.1'), 'UDP', port(80))
-    await store.prepare({ ...noSetChanges, create: ['REJECT'], add: new Map([['REJECT', [wanted]]]) }, never)
+    await store.prepare({ ...noSetChanges(), create: ['REJECT'], add: new Map([['REJECT', [wanted]]]) }, never)
     execFileSync('ip', ['address', 'replace', '10.96.0.1/32', 'dev', 'lo'])
     iptables(variant, 'IPv4', '-N COUNT')
     iptables(variant, 'IPv4', '-A COUNT -m set --match-set WEIR-4-REJECT dst,dst')
@@ -66,7 +67,7 @@ for (const variant of variants)
     let grown = 0
     for (let from = 0; from < 60_000; from += 1500) {
       const before = Number(/maxelem (\d+)/.exec(ipset('list -t WEIR-4-REJECT'))?.[1])
-      await store.prepare({ ...noSetChanges, add: new Map([['REJECT', members(from, 1500)]]) }, never)
+      await store.prepare({ ...noSetChanges(), add: new Map([['REJECT', members(from, 1500)]]) }, never)
       if (Number(/maxelem (\d+)/.exec(ipset('list -t WEIR-4-REJECT'))?.[1]) > before) grown++
     }
     const closed = once(child, 'close')

@@ -8,14 +8,16 @@ import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { Family } from '../../model/ip.ts'
 import type { Backend, Capabilities, Change, Observed, Support } from '../backend.ts'
+import { ruleTables } from '../rules/rule-table.ts'
+import { SetStore } from '../rules/set-store.ts'
 import { absorb } from './belief.ts'
 import { fixedChainNames } from './fixed-names.ts'
 import { asObservedRules, type ObservedRules, observeRules } from './observe.ts'
-import { type Belief, type IptablesPlan, ruleTables } from './plan.ts'
+import type { Belief, IptablesPlan } from './plan.ts'
 import { planDelta } from './plan-delta.ts'
 import { planFull } from './plan-full.ts'
 import { removeRules } from './remove.ts'
-import { SetStore } from './set-store.ts'
+import { type SetRole, setSchema } from './sets.ts'
 import type { IptablesSettings } from './settings.ts'
 import { takingBack } from './take-back.ts'
 import { renderIptables } from './text.ts'
@@ -43,7 +45,7 @@ export class IptablesBackend implements Backend<IptablesPlan> {
   readonly capabilities = iptablesCapabilities
   readonly family: Family
   readonly #parts: IptablesParts
-  readonly #sets: SetStore | undefined
+  readonly #sets: SetStore<SetRole> | undefined
   #belief: Belief | undefined
 
   constructor(parts: IptablesParts) {
@@ -51,7 +53,7 @@ export class IptablesBackend implements Backend<IptablesPlan> {
     if (settings.ipset && ipset === undefined) throw new RangeError('sets are asked for where there are none')
     this.family = family
     this.#parts = parts
-    this.#sets = ipset === undefined ? undefined : new SetStore(ipset, family)
+    this.#sets = ipset === undefined ? undefined : new SetStore(ipset, setSchema(family))
   }
 
   async probe(signal: AbortSignal): Promise<Support> {

@@ -1,10 +1,11 @@
 import type { RuleText } from '../../kernel/iptables/rule-text.ts'
 import { assertNever } from '../../model/assert-never.ts'
 import type { ServiceKey } from '../../model/names.ts'
-import type { Entry, FixedChain } from './layout-types.ts'
+import type { FixedChain } from '../rules/fixed-layout.ts'
+import type { TableWriter } from '../rules/table-writer.ts'
+import type { Entry } from './layout-types.ts'
 import { replaceAround, sameFixed } from './plan-fixed.ts'
 import type { IptablesSettings } from './settings.ts'
-import type { TableWriter } from './table-writer.ts'
 import { DispatchTree } from './tree/tree.ts'
 
 /** How the entries of one chain are laid out: as its own rules, or down a tree. */

@@ -1,5 +1,5 @@
 import { ruleText } from '../../kernel/iptables/rule-text.ts'
-import type { Hook } from './layout-types.ts'
+import type { Hook } from '../rules/fixed-layout.ts'
 import { commentWords } from './layout-words.ts'
 
 const newOnly = ['-m', 'conntrack', '--ctstate', 'NEW'] as const

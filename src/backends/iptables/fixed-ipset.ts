@@ -1,5 +1,6 @@
 import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { HostState } from '../../model/host.ts'
+import type { FixedLayout } from '../rules/fixed-layout.ts'
 import { filterHooks, natHooks } from './fixed-hooks.ts'
 import {
   acceptKnown,
@@ -13,7 +14,6 @@ import {
   nodePortGate,
 } from './fixed-rules.ts'
 import { markMasquerade } from './layout-external.ts'
-import type { FixedLayout } from './layout-types.ts'
 import { commentWords, countsLocalhost, localhostCounter, podWords, setWords, type Words } from './layout-words.ts'
 import type { SetRole } from './sets.ts'
 import type { IptablesSettings } from './settings.ts'

@@ -1,4 +1,5 @@
 import type { HostState } from '../../model/host.ts'
+import type { FixedLayout } from '../rules/fixed-layout.ts'
 import { filterHooks, natHooks } from './fixed-hooks.ts'
 import {
   acceptKnown,
@@ -11,7 +12,6 @@ import {
   masqueradeMarked,
   nodePortGate,
 } from './fixed-rules.ts'
-import type { FixedLayout } from './layout-types.ts'
 import type { IptablesSettings } from './settings.ts'
 
 /** kube-proxy's fixed chains and jumps, word by word. */

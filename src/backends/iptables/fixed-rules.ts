@@ -1,6 +1,6 @@
 import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { HostState } from '../../model/host.ts'
-import type { FixedChain } from './layout-types.ts'
+import type { FixedChain } from '../rules/fixed-layout.ts'
 import { commentWords, markText, type Words } from './layout-words.ts'
 import type { IptablesSettings } from './settings.ts'
 

@@ -3,8 +3,8 @@ import { ip } from '../../../test/property/track-objects.ts'
 import { hostOf, settingsOf } from '../../../test/support/iptables-layouts.ts'
 import type { HostState } from '../../model/host.ts'
 import { type Family, families } from '../../model/ip.ts'
+import type { FixedChain, FixedTable } from '../rules/fixed-layout.ts'
 import { fixedLayout } from './fixed.ts'
-import type { FixedChain, FixedTable } from './layout-types.ts'
 import type { IptablesSettings } from './settings.ts'
 
 interface Given {

@@ -1,7 +1,7 @@
 import type { HostState } from '../../model/host.ts'
+import type { FixedLayout } from '../rules/fixed-layout.ts'
 import { fixedWithSets } from './fixed-ipset.ts'
 import { fixedPlain } from './fixed-plain.ts'
-import type { FixedLayout } from './layout-types.ts'
 import type { IptablesSettings } from './settings.ts'
 
 /** Chains, rules and hooks that do not depend on any Service. Pure. */

@@ -1,5 +1,5 @@
-import type { Member } from '../../kernel/ipset/member.ts'
 import type { RuleText } from '../../kernel/iptables/rule-text.ts'
+import type * as rules from '../rules/set-schema.ts'
 import type { SetRole } from './sets.ts'
 
 /** Rules that lead packets of one address and port, or of one NodePort, to the chains of their Service. */
@@ -33,10 +33,7 @@ export interface FilterRule {
   readonly rule: RuleText
 }
 
-export interface SetElement {
-  readonly set: SetRole
-  readonly member: Member
-}
+export type SetElement = rules.SetElement<SetRole>
 
 /** Everything that one service port needs. Which chains entries go into, the plan decides. */
 export interface ServiceLayout {
@@ -46,34 +43,4 @@ export interface ServiceLayout {
   readonly chains: readonly OwnChain[]
   /** Empty without ipset. */
   readonly elements: readonly SetElement[]
-}
-
-/** A chain that exists once: rules of its own around those of Services. */
-export interface FixedChain {
-  readonly name: string
-  readonly head: readonly RuleText[]
-  /** Rules that stay behind those of Services. */
-  readonly tail: readonly RuleText[]
-  /** Somebody else's: made when it is missing, never emptied or deleted. It has no rules of ours. */
-  readonly shared?: true
-}
-
-/** A rule in a built-in chain, put before all that is there. */
-export interface Hook {
-  readonly chain: string
-  readonly rule: RuleText
-}
-
-export interface FixedTable {
-  /** In the order in which kube-proxy declares them. */
-  readonly chains: readonly FixedChain[]
-  /** In the order in which kube-proxy inserts them: the last one ends up first. */
-  readonly hooks: readonly Hook[]
-}
-
-/** What does not depend on any Service. */
-export interface FixedLayout {
-  readonly filter: FixedTable
-  readonly nat: FixedTable
-  readonly mangle: FixedTable
 }

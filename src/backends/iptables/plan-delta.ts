@@ -3,8 +3,9 @@ import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { ServicePortId } from '../../model/names.ts'
 import type { ServiceChange } from '../backend.ts'
+import { ElementDelta } from '../rules/element-delta.ts'
+import { TableWriter } from '../rules/table-writer.ts'
 import { entryChains, planEntries, type Root, spreadRules } from './dispatch.ts'
-import { ElementDelta } from './element-delta.ts'
 import { fixedLayout } from './fixed.ts'
 import { type LayoutContext, layoutService } from './layout.ts'
 import { endpointCount, layoutContext } from './layout-context.ts'
@@ -14,7 +15,6 @@ import { planFixed } from './plan-fixed.ts'
 import { fixedChain, summarize } from './plan-summary.ts'
 import { ServiceDelta } from './service-delta.ts'
 import type { IptablesSettings } from './settings.ts'
-import { TableWriter } from './table-writer.ts'
 
 /** From what was last applied to what is wanted now; the cost follows the change, but for changes that concern every rule. */
 export const planDelta = (

@@ -1,6 +1,7 @@
-import { type FixedChain, type FixedLayout, type FixedTable, filterMemberChains } from './layout-types.ts'
+import type { FixedChain, FixedLayout, FixedTable } from '../rules/fixed-layout.ts'
+import type { TableWriter } from '../rules/table-writer.ts'
+import { filterMemberChains } from './layout-types.ts'
 import { sameRules } from './service-delta.ts'
-import type { TableWriter } from './table-writer.ts'
 
 const filterMembers: ReadonlySet<string> = new Set(filterMemberChains)
 

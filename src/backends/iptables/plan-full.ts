@@ -1,18 +1,19 @@
 import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { ServicePortId } from '../../model/names.ts'
+import { ElementDelta } from '../rules/element-delta.ts'
+import type { FixedChain, FixedTable } from '../rules/fixed-layout.ts'
+import { setChanges } from '../rules/set-changes.ts'
+import { type MemberRule, TableDiff } from '../rules/table-diff.ts'
 import { emptyDispatch, entryChains, rootRules, type Spread, type TaggedEntry, tagsOf } from './dispatch.ts'
-import { ElementDelta } from './element-delta.ts'
 import { fixedLayout } from './fixed.ts'
 import { layoutService } from './layout.ts'
 import { endpointCount, layoutContext } from './layout-context.ts'
-import type { FixedChain, FixedTable } from './layout-types.ts'
 import type { ObservedRules } from './observe.ts'
 import type { IptablesPlan } from './plan.ts'
 import { summarize } from './plan-summary.ts'
-import { setChanges } from './set-changes.ts'
+import { type SetRole, setSchema } from './sets.ts'
 import type { IptablesSettings } from './settings.ts'
-import { type MemberRule, TableDiff } from './table-diff.ts'
 
 /** From whatever was found to what is wanted. Chains that are right already are not written. */
 export const planFull = (
@@ -34,7 +35,7 @@ export const planFull = (
 
   const members = new Map<string, MemberRule[]>()
   const entries = { services: [] as TaggedEntry[], nodePorts: [] as TaggedEntry[] }
-  const elements = new ElementDelta(new Map())
+  const elements = new ElementDelta<SetRole>(new Map())
   const context = layoutContext(host, settings, endpoints)
   for (const state of states.values()) {
     const tag = state.service
@@ -69,7 +70,9 @@ export const planFull = (
   })
   for (const table of [mangle, filter, nat]) table.dropUnwanted()
 
-  const sets = setChanges(elements, found.sets, settings)
+  const sets = settings.ipset
+    ? setChanges(elements, found.sets, setSchema(family))
+    : { ...elements.changes(), destroy: [...found.sets.keys()] }
   const writers = [mangle.writer, filter.writer, nat.writer]
   const rules = { mangle: mangle.rules, filter: filter.rules, nat: nat.rules }
   return {

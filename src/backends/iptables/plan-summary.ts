@@ -1,8 +1,8 @@
 import type { Member } from '../../kernel/ipset/member.ts'
-import type { FixedChain, FixedLayout } from './layout-types.ts'
+import type { FixedChain, FixedLayout } from '../rules/fixed-layout.ts'
+import type { TableWriter } from '../rules/table-writer.ts'
 import type { IptablesPlan, SetChanges } from './plan.ts'
 import type { SetRole } from './sets.ts'
-import type { TableWriter } from './table-writer.ts'
 
 /** @throws RangeError when the layout has no such chain in table nat */
 export const fixedChain = ({ nat }: FixedLayout, name: string): FixedChain => {

@@ -1,11 +1,12 @@
-import type { Member } from '../../kernel/ipset/member.ts'
 import type { TableChange } from '../../kernel/iptables/restore-builder.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
 import type { ServicePortId } from '../../model/names.ts'
 import type { PlanSummary } from '../backend.ts'
+import type { FixedLayout } from '../rules/fixed-layout.ts'
+import type { RuleCounts } from '../rules/rule-table.ts'
+import type * as rules from '../rules/set-schema.ts'
 import type { Dispatch } from './dispatch.ts'
-import type { FixedLayout, SetElement } from './layout-types.ts'
 import type { SetRole } from './sets.ts'
 
 /** What the planner knows of the kernel: the outcome of all earlier applies. */
@@ -23,25 +24,9 @@ export interface Belief {
   readonly rules: RuleCounts
 }
 
-export interface ElementUse {
-  readonly element: SetElement
-  readonly uses: number
-}
+export type ElementUse = rules.ElementUse<SetRole>
 
-export const ruleTables = ['mangle', 'filter', 'nat'] as const
-export type RuleTable = (typeof ruleTables)[number]
-export type RuleCounts = Readonly<Record<RuleTable, number>>
-
-/** What becomes of the sets; `create` and `add` before the rules, `remove` and `destroy` after them. */
-export interface SetChanges {
-  readonly create: readonly SetRole[]
-  readonly add: ReadonlyMap<SetRole, readonly Member[]>
-  readonly remove: ReadonlyMap<SetRole, readonly Member[]>
-  /** By name: these may be nobody's role any more. */
-  readonly destroy: readonly string[]
-}
-
-export const noSetChanges: SetChanges = { create: [], add: new Map(), remove: new Map(), destroy: [] }
+export type SetChanges = rules.SetChanges<SetRole>
 
 /** What one apply writes: members of sets that rules will need, one restore, members that no rule needs any more. */
 export interface IptablesPlan {

@@ -1,8 +1,8 @@
 import type { RuleText } from '../../kernel/iptables/rule-text.ts'
 import type { ServiceKey } from '../../model/names.ts'
+import type { TableWriter } from '../rules/table-writer.ts'
 import type { EntryDelta } from './dispatch.ts'
 import type { Entry, FilterRule, ServiceLayout, SetElement } from './layout-types.ts'
-import type { TableWriter } from './table-writer.ts'
 
 /** Writes what differs between the layouts of service ports, and keeps together what many of them put into one chain. */
 export class ServiceDelta {

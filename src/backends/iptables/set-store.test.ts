@@ -5,23 +5,25 @@ import { ip, port } from '../../../test/property/track-objects.ts'
 import { FakeIpset } from '../../kernel/ipset/fake-ipset.ts'
 import type { SetRef } from '../../kernel/ipset/ipset.ts'
 import { ipPort, type Member, portMember } from '../../kernel/ipset/member.ts'
-import type { ObservedSet } from './observe.ts'
-import { noSetChanges, type SetChanges } from './plan.ts'
-import { SetStore } from './set-store.ts'
-import type { SetRole } from './sets.ts'
+import type { ObservedSet } from '../rules/observed-sets.ts'
+import { noSetChanges, type SetChanges as SetChangesOf } from '../rules/set-schema.ts'
+import { SetStore } from '../rules/set-store.ts'
+import { type SetRole, setSchema } from './sets.ts'
+
+type SetChanges = SetChangesOf<SetRole>
 
 const members = (from: number, count: number): readonly Member[] =>
   Array.from({ length: count }, (_, i) => ipPort(ip(`10.${(from + i) >> 8}.${(from + i) & 255}.1`), 'TCP', port(80)))
 
 const reject: SetRef = { name: 'WEIR-4-REJECT', type: 'hash:ip,port', family: 'IPv4' }
 
-const changes = (over: Partial<SetChanges>): SetChanges => ({ ...noSetChanges, ...over })
+const changes = (over: Partial<SetChanges>): SetChanges => ({ ...noSetChanges(), ...over })
 const adding = (role: SetRole, list: readonly Member[]): SetChanges => changes({ add: new Map([[role, list]]) })
 const removing = (role: SetRole, list: readonly Member[]): SetChanges => changes({ remove: new Map([[role, list]]) })
 
 let kernel: FakeIpset
 let ledger: Ledger
-let store: SetStore
+let store: SetStore<SetRole>
 const done = (): readonly string[] =>
   ledger.operations.map((operation) => ('set' in operation ? `${operation.kind} ${operation.set}` : operation.kind))
 const header = async (name: string) => (await kernel.list(never)).find((each) => each.name === name)
@@ -29,7 +31,7 @@ const header = async (name: string) => (await kernel.list(never)).find((each) =>
 const begin = (sets: ConstructorParameters<typeof FakeIpset>[0] = []): void => {
   kernel = new FakeIpset(sets)
   ledger = new Ledger()
-  store = new SetStore(new TestIpset(kernel, ledger), 'IPv4')
+  store = new SetStore(new TestIpset(kernel, ledger), setSchema('IPv4'))
 }
 beforeEach(() => begin())
 
@@ -85,7 +87,7 @@ describe('a set', () => {
 
 describe('what an earlier run left', () => {
   const left = (name: string, type: string, references: number, family: 'IPv4' | 'IPv6' | undefined = 'IPv4') => ({
-    ...{ name, type, family, maxElements: 8, entries: 5, references },
+    ...{ name, type, family, maxElements: 8, options: [], entries: 5, references },
   })
 
   it('while it exchanged a set is cleared away before the next exchange', async () => {

@@ -1,5 +1,6 @@
 import type { SetType } from '../../kernel/ipset/ipset.ts'
 import type { Family } from '../../model/ip.ts'
+import type { SetSchema } from '../rules/set-schema.ts'
 
 interface SetDescription {
   readonly type: SetType
@@ -40,3 +41,11 @@ export const setNamePrefix = (family: Family): string => `WEIR-${family === 'IPv
 export const setName = (role: SetRole, family: Family): string => `${setNamePrefix(family)}${role}`
 
 export const allSetRoles: readonly SetRole[] = Object.keys(setRoles).filter((role): role is SetRole => role in setRoles)
+
+export const setSchema = (family: Family): SetSchema<SetRole> => ({
+  family,
+  roles: allSetRoles,
+  ref: (role) => ({ name: setName(role, family), type: setRoles[role].type, family }),
+  owns: (name) => name.startsWith(setNamePrefix(family)),
+  spare: `${setNamePrefix(family)}GROWN`,
+})

@@ -1,7 +1,7 @@
 import type { Statement, TableChange } from '../../kernel/iptables/restore-builder.ts'
 import type { RuleText } from '../../kernel/iptables/rule-text.ts'
 import type { ServiceKey } from '../../model/names.ts'
-import type { RuleTable } from './plan.ts'
+import type { RuleTable } from './rule-table.ts'
 
 /**
  * Collects what one restore does to one table, and puts it into an order in which nothing refers to a chain that is not

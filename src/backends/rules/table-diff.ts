@@ -2,9 +2,9 @@ import { canonicalRule } from '../../kernel/iptables/canonical.ts'
 import type { RuleText } from '../../kernel/iptables/rule-text.ts'
 import type { Family } from '../../model/ip.ts'
 import type { ServiceKey } from '../../model/names.ts'
-import type { FixedChain, Hook } from './layout-types.ts'
-import { comesAndGoes, type ObservedTable } from './observe.ts'
-import type { RuleTable } from './plan.ts'
+import type { FixedChain, Hook } from './fixed-layout.ts'
+import { comesAndGoes, type ObservedTable } from './observed-table.ts'
+import type { RuleTable } from './rule-table.ts'
 import { TableWriter } from './table-writer.ts'
 
 /** A rule of one Service in a chain of many. */
