@@ -114,6 +114,16 @@ export class Writer {
     this.view.setInt32(at, value)
   }
 
+  s32host(type: number, value: number): void {
+    const at = this.attribute(type, 4)
+    this.view.setInt32(at, value, littleEndian)
+  }
+
+  u64host(type: number, value: number | bigint): void {
+    const at = this.attribute(type, 8)
+    this.view.setBigUint64(at, BigInt(value), littleEndian)
+  }
+
   u64be(type: number, value: number | bigint): void {
     const at = this.attribute(type, 8)
     this.view.setBigUint64(at, BigInt(value))
@@ -236,6 +246,14 @@ export class Reader {
     return this.#view.getInt32(this.#exactly(4))
   }
 
+  s32host(): number {
+    return this.#view.getInt32(this.#exactly(4), littleEndian)
+  }
+
+  u64host(): bigint {
+    return this.#view.getBigUint64(this.#exactly(8), littleEndian)
+  }
+
   u64be(): bigint {
     return this.#view.getBigUint64(this.#exactly(8))
   }
@@ -295,6 +313,12 @@ export class MessageReader {
     this.end = at + length
     this.#next = at + align4(length)
     return true
+  }
+
+  /** Of the payload, `offset` bytes in. */
+  u8(offset: number): number {
+    if (this.start + offset >= this.end) throw malformed(`message type ${this.type} is too short`)
+    return this.#view.getUint8(this.start + offset)
   }
 
   /** A signed host-order integer of the payload, `offset` bytes in: the result of errors and of DONE. */
