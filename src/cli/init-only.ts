@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts'
-import { ProcSysctl } from '../kernel/sysctl/proc-sysctl.ts'
 import { applyConntrack } from './conntrack.ts'
+import { nodeConntrack } from './conntrack-kernel.ts'
 import { prepareIptables, tryNfacct } from './prepare-iptables.ts'
 
 /**
@@ -10,7 +10,9 @@ import { prepareIptables, tryNfacct } from './prepare-iptables.ts'
  */
 export const initOnly = async (config: Config, say: (line: string) => void, signal: AbortSignal): Promise<void> => {
   const done: string[] = []
-  if (await applyConntrack(config, new ProcSysctl(), signal)) done.push('tcp_be_liberal is on')
+  const conntrack = await applyConntrack(config, nodeConntrack(), signal)
+  for (const remark of conntrack.remarks) say(remark)
+  done.push(...conntrack.done)
   if (config.mode === 'iptables') {
     const nfacct = tryNfacct()
     try {

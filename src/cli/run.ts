@@ -1,10 +1,10 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import { ProcSysctl } from '../kernel/sysctl/proc-sysctl.ts'
 import { jsonReply } from '../observe/http/reply.ts'
 import { systemClock } from '../sync/clock.ts'
 import { composeProxy, type NodeProxy } from './compose.ts'
 import { applyConntrack } from './conntrack.ts'
+import { nodeConntrack } from './conntrack-kernel.ts'
 import { describe, FatalError } from './fatal.ts'
 import { createObservation } from './observers.ts'
 import { type Kernel, type KernelListener, openKernel } from './open-kernel.ts'
@@ -46,7 +46,9 @@ const start = async (config: Config, logger: Logger, signals: Signals): Promise<
   logger.info({ version, mode: config.mode, node: nodeNameOf(config) }, 'weir starts')
   const observation = createObservation(config, systemClock, logger)
   let proxy: NodeProxy | undefined
-  await applyConntrack(config, new ProcSysctl(), signals.work)
+  const conntrack = await applyConntrack(config, nodeConntrack(), signals.work)
+  if (conntrack.done.length > 0) logger.info({ conntrack: conntrack.done }, 'Connection tracking is set up')
+  for (const remark of conntrack.remarks) logger.warn(remark)
   const listener: KernelListener = {
     drift: (family, reason) => proxy?.distrust(family, reason),
     problem: (problem) => observation.observer.problem({ problem, source: 'backend' }),
