@@ -22,11 +22,11 @@ export class NftRulesetWatch implements RulesetWatch, CommitWitness {
   readonly #concerns: (chain: string) => boolean
   #paused = false
 
-  constructor({ families, onForeignWrite, concerns = () => true, intervalMs = 50 }: RulesetWatchOptions) {
+  constructor({ families, onForeignWrite, concerns = () => true }: RulesetWatchOptions) {
     this.#concerns = concerns
     this.#suspects = new Suspects(families, onForeignWrite)
     const report = (event: NftEvent): void => this.#onEvent(event)
-    this.#monitor = openNftMonitor({ writers: this.#writers, report, intervalMs })
+    this.#monitor = openNftMonitor({ writers: this.#writers, report })
   }
 
   started(pid: number): void {

@@ -1,9 +1,8 @@
-import { setInterval } from 'node:timers'
 import { Connection } from '../netlink/connection.ts'
 import { protocols } from '../netlink/constants.ts'
-import { KernelError } from '../netlink/error.ts'
-import { openTransport, type Transport } from '../netlink/transport.ts'
-import { MessageReader, type Writer } from '../netlink/wire.ts'
+import { type Subscription, subscribe } from '../netlink/subscription.ts'
+import { openTransport } from '../netlink/transport.ts'
+import type { MessageReader, Writer } from '../netlink/wire.ts'
 import {
   NFGENMSG_LEN,
   NFNLGRP_NFTABLES,
@@ -38,7 +37,7 @@ export interface NftMonitor {
    */
   pause(): void
   resume(): void
-  /** Reads what waits now instead of at the next tick. */
+  /** Reads what waits now instead of in the next turn of the event loop. */
   poll(): void
   close(): void
 }
@@ -48,8 +47,6 @@ export interface NftMonitorOptions {
   readonly writers: OwnWriters
   /** Must not throw. */
   readonly report: (event: NftEvent) => void
-  /** How often the socket is read. Default 50. */
-  readonly intervalMs?: number
   /** Bytes of events that may wait. Default 16 MiB: some 100,000 elements. */
   readonly receiveBuffer?: number
 }
@@ -69,27 +66,36 @@ interface Touched extends TableRef {
   chains: Set<string> | undefined
 }
 
-/** Watches every table of this network namespace for changes that are not ours. */
+/** Watches every table of this network namespace for changes that are not ours. Does not keep the process alive. */
 export const openNftMonitor = (options: NftMonitorOptions): NftMonitor => new KernelNftMonitor(options)
 
 class KernelNftMonitor implements NftMonitor {
-  readonly #transport: Transport
+  readonly #events: Subscription
+  readonly #closed = new AbortController()
   readonly #questions: Connection
   readonly #writers: OwnWriters
   readonly #report: (event: NftEvent) => void
-  readonly #timer: NodeJS.Timeout
   /** Tables of the transaction being read: NEWGEN ends it. */
   readonly #tables = new Map<string, Touched>()
   #pauses = 0
   #pausedGeneration = 0
   #pausedCommits = 0
 
-  constructor({ writers, report, intervalMs = 50, receiveBuffer = 16 * 1024 * 1024 }: NftMonitorOptions) {
-    this.#transport = openTransport({ protocol: protocols.netfilter, groups: [NFNLGRP_NFTABLES], receiveBuffer })
-    this.#questions = new Connection(openTransport({ protocol: protocols.netfilter }))
+  constructor({ writers, report, receiveBuffer = 16 * 1024 * 1024 }: NftMonitorOptions) {
     this.#writers = writers
     this.#report = report
-    this.#timer = setInterval(() => this.poll(), intervalMs).unref()
+    this.#questions = new Connection(openTransport({ protocol: protocols.netfilter }))
+    const handlers = {
+      onMessage: (message: MessageReader) => this.#onMessage(message),
+      onLost: () => this.#onLost(),
+    }
+    const where = { protocol: protocols.netfilter, groups: [NFNLGRP_NFTABLES], receiveBuffer }
+    try {
+      this.#events = subscribe(where, handlers, this.#closed.signal)
+    } catch (error) {
+      this.#questions.close()
+      throw error
+    }
   }
 
   pause(): void {
@@ -98,7 +104,7 @@ class KernelNftMonitor implements NftMonitor {
     this.#pausedCommits = this.#writers.commits
     // Before leaving: a change that falls between the two is reported twice rather than never.
     this.#pausedGeneration = this.#generation()
-    this.#transport.leave(NFNLGRP_NFTABLES)
+    this.#events.leave(NFNLGRP_NFTABLES)
     this.poll()
   }
 
@@ -106,41 +112,24 @@ class KernelNftMonitor implements NftMonitor {
     if (this.#pauses === 0) return
     this.#pauses--
     if (this.#pauses > 0) return
-    this.#transport.join(NFNLGRP_NFTABLES)
+    this.#events.join(NFNLGRP_NFTABLES)
     const passed = (this.#generation() - this.#pausedGeneration) >>> 0
     if (passed > this.#writers.commits - this.#pausedCommits) this.#report({ kind: 'overflow' })
   }
 
   poll(): void {
-    try {
-      for (;;) {
-        const datagram = this.#transport.receive()
-        if (datagram === undefined) return
-        const messages = new MessageReader(datagram)
-        while (messages.next()) this.#onMessage(messages)
-      }
-    } catch (error) {
-      if (!(error instanceof KernelError)) throw error
-      this.#discard()
-      this.#report({ kind: 'overflow' })
-    }
-  }
-
-  /** Events from before a loss say nothing that `overflow` does not. */
-  #discard(): void {
-    this.#tables.clear()
-    try {
-      while (this.#transport.receive() !== undefined);
-    } catch (error) {
-      // Lost again meanwhile: the same news. Whatever is left is read at the next tick.
-      if (!(error instanceof KernelError)) throw error
-    }
+    this.#events.poll()
   }
 
   close(): void {
-    clearInterval(this.#timer)
-    this.#transport.close()
+    this.#closed.abort()
     this.#questions.close()
+  }
+
+  #onLost(): void {
+    // Of a transaction whose end may be among what was lost.
+    this.#tables.clear()
+    this.#report({ kind: 'overflow' })
   }
 
   #onMessage(message: MessageReader): void {
@@ -176,7 +165,7 @@ class KernelNftMonitor implements NftMonitor {
     const request = { op: 'get nf_tables generation', type: NFT_MSG_GETGEN, body }
     this.#questions.request(
       request,
-      new AbortController().signal,
+      this.#closed.signal,
       (message) => {
         generation = readGeneration(message)
       },
