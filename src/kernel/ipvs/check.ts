@@ -1,7 +1,15 @@
 import { constants } from 'node:os'
+import { assertNever } from '../../model/assert-never.ts'
 import { maxBits } from '../../model/cidr.ts'
 import { KernelError } from '../netlink/error.ts'
-import { familyOfServer, type IpvsChange, type RealServer, type VirtualServer, type VirtualServerId } from './ipvs.ts'
+import {
+  familyOfServer,
+  type IpvsChange,
+  type IpvsTimeouts,
+  type RealServer,
+  type VirtualServer,
+  type VirtualServerId,
+} from './ipvs.ts'
 import { changeLine } from './names.ts'
 
 const { EINVAL, ERANGE } = constants.errno
@@ -37,6 +45,8 @@ const misfit = (change: IpvsChange): string | undefined => {
     case 'setRealServer':
     case 'deleteRealServer':
       return misfitOfId(change.id) ?? (isUpTo(change.server.port, 0xffff) ? undefined : `port ${change.server.port}`)
+    default:
+      return assertNever(change, 'IPVS change')
   }
 }
 
@@ -64,6 +74,12 @@ const checkLoad = (
   if (!isUpTo(upperThreshold, u31)) return refusalOf(change, ERANGE, `upper threshold ${upperThreshold}`)
   if (!isUpTo(lowerThreshold, u31)) return refusalOf(change, ERANGE, `lower threshold ${lowerThreshold}`)
   return undefined
+}
+
+/** The kernel has its own, lower limit, which depends on its CONFIG_HZ. */
+export const checkTimeouts = (op: string, { tcp, tcpFin, udp }: IpvsTimeouts): void => {
+  const wrong = [tcp, tcpFin, udp].find((seconds) => !isUpTo(seconds, u31))
+  if (wrong !== undefined) throw KernelError.ofErrno(op, EINVAL, { detail: `${wrong} seconds` })
 }
 
 const isUpTo = (value: number, most: number): boolean => Number.isInteger(value) && value >= 0 && value <= most

@@ -1,9 +1,10 @@
 import { constants } from 'node:os'
+import { assertNever } from '../../model/assert-never.ts'
 import type { IP } from '../../model/ip.ts'
 import { familyOf } from '../../model/ip.ts'
 import { schedulers as knownSchedulers } from '../../model/scheduling.ts'
 import { KernelError } from '../netlink/error.ts'
-import { checkChange, misfitOfId, refusalOf } from './check.ts'
+import { checkChange, checkTimeouts, misfitOfId, refusalOf } from './check.ts'
 import { isRealServerAddress } from './fake-address.ts'
 import {
   familyOfServer,
@@ -133,10 +134,11 @@ export class FakeIpvs implements Ipvs {
 
   async setTimeouts(timeouts: IpvsTimeouts, signal: AbortSignal): Promise<void> {
     const op = 'set timeouts'
+    checkTimeouts(op, timeouts)
     this.#begin(op, signal)
     this.datagrams++
     const { tcp, tcpFin, udp } = timeouts
-    if (![tcp, tcpFin, udp].every(isTimeout)) throw KernelError.ofErrno(op, EINVAL)
+    if (Math.max(tcp, tcpFin, udp) > mostSeconds) throw KernelError.ofErrno(op, EINVAL)
     const now = this.#timeouts
     this.#timeouts = { tcp: tcp || now.tcp, tcpFin: tcpFin || now.tcpFin, udp: udp || now.udp }
   }
@@ -181,6 +183,8 @@ export class FakeIpvs implements Ipvs {
         found.realServers = rest
         return undefined
       }
+      default:
+        return assertNever(change, 'IPVS change')
     }
   }
 
@@ -222,5 +226,4 @@ const connectionsKey = (id: VirtualServerId, { ip, port }: Pick<RealServer, 'ip'
   `${virtualServerName(id)} ${hostPort(ip, port)}`
 
 /** The kernel keeps ticks in 31 bits; a second has up to 1000 of them (CONFIG_HZ), and here it has. */
-const isTimeout = (seconds: number): boolean =>
-  Number.isInteger(seconds) && seconds >= 0 && seconds <= Math.floor((2 ** 31 - 1) / 1000)
+const mostSeconds = Math.floor((2 ** 31 - 1) / 1000)

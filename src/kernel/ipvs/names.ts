@@ -1,3 +1,4 @@
+import { assertNever } from '../../model/assert-never.ts'
 import { byteMask } from '../../model/cidr.ts'
 import { type IP, readIP } from '../../model/ip.ts'
 import type { Protocol } from '../../model/protocol.ts'
@@ -48,6 +49,8 @@ export const changeLine = (change: IpvsChange): string => {
       return `${change.kind === 'addRealServer' ? '-a' : '-e'} ${virtualServerName(change.id)}${realServerWords(change.server)}`
     case 'deleteRealServer':
       return `-d ${virtualServerName(change.id)} -r ${hostPort(change.server.ip, change.server.port)}`
+    default:
+      return assertNever(change, 'IPVS change')
   }
 }
 
