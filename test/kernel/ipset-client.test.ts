@@ -1,10 +1,20 @@
 /** NetlinkIpset with the ipset program as judge. */
 import { execFileSync, spawnSync } from 'node:child_process'
+import { createSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type SetSpec, type SetType, setTypes } from '../../src/kernel/ipset/ipset.ts'
-import { ipPort, ipPortIp, ipPortNet, type Member, portMember } from '../../src/kernel/ipset/member.ts'
+import {
+  ipMember,
+  ipPort,
+  ipPortIp,
+  ipPortMark,
+  ipPortNet,
+  type Member,
+  portMember,
+} from '../../src/kernel/ipset/member.ts'
 import { openIpset } from '../../src/kernel/ipset/netlink-ipset.ts'
+import { serves } from '../../src/kernel/ipset/serves.ts'
 import { type Cidr, hostCidr, parseCidr } from '../../src/model/cidr.ts'
 import { type Family, families, type IP, parseIP } from '../../src/model/ip.ts'
 import { type Port, parsePort } from '../../src/model/port.ts'
@@ -61,6 +71,7 @@ const membersOf = ({ type, family }: SetSpec): readonly Member[] => {
   const ports = [1, 80, 65535].map(port)
   if (type === 'bitmap:port') return ports.map(portMember)
   const ips = texts[family].ips.map(ip)
+  if (type === 'hash:ip') return ips.map(ipMember)
   const nets = [...texts[family].nets.map(cidr), ...ips.map(hostCidr)]
   return ips.flatMap((one) =>
     protocols.flatMap((protocol) =>
@@ -154,6 +165,134 @@ add c 10.0.0.1,tcp:80,10.1.0.0/16 nomatch comment "z"
   )
   for (const [i, set] of sets.entries()) await ipset.remove(set, found[i] ?? [], signal)
   t.notMatch(saved().join('\n'), /^add/m)
+})
+
+t.test('sets with marks', async (t) => {
+  const spec = { name: 'WEIR-M', type: 'hash:ip,port', family: 'IPv4', maxElements: 100, marks: true } as const
+  const six = { ...spec, name: 'WEIR-M6', family: 'IPv6' } as const
+  const at = (address: string, mark: number): Member => ipPortMark(ip(address), 'TCP', port(80), mark)
+  const plain = ipPort(ip('10.0.0.4'), 'TCP', port(80))
+  const marked = [at('10.0.0.1', 1), at('10.0.0.2', 0xffffffff), at('10.0.0.3', 0), plain]
+  await ipset.create(spec, signal)
+  await ipset.create(six, signal)
+  await ipset.add(spec, marked, signal)
+  await ipset.add(six, [at('fd00::1', 0x4000)], signal)
+  const options = 'hashsize 128 maxelem 100 skbinfo bucketsize 12'
+  t.same(
+    saved(),
+    [
+      `create WEIR-M hash:ip,port family inet ${options}`,
+      `create WEIR-M6 hash:ip,port family inet6 ${options}`,
+      'add WEIR-M 10.0.0.1,tcp:80 skbmark 0x1',
+      'add WEIR-M 10.0.0.2,tcp:80 skbmark 0xffffffff',
+      'add WEIR-M 10.0.0.3,tcp:80 skbmark 0x0',
+      'add WEIR-M 10.0.0.4,tcp:80',
+      'add WEIR-M6 fd00::1,tcp:80 skbmark 0x4000',
+    ].toSorted(),
+  )
+  t.same((await ipset.members(spec, signal)).toSorted(), marked)
+  sh('ipset add WEIR-M 10.0.0.5,tcp:80 skbmark 0x1/0xff skbprio 1:2 skbqueue 3')
+  t.ok((await ipset.members(spec, signal)).some((member) => member === '10.0.0.5,tcp:80 skbmark 0x1/0xff'))
+
+  // The same member with another mark, with one of fewer bits, and without.
+  await ipset.add(spec, [at('10.0.0.1', 2), '10.0.0.2,tcp:80 skbmark 0x2/0xf' as Member, at('10.0.0.4', 4)], signal)
+  await ipset.add(spec, [ipPort(ip('10.0.0.3'), 'TCP', port(80))], signal)
+  const entries = () => saved().filter((line) => line.startsWith('add WEIR-M '))
+  t.same(entries(), [
+    'add WEIR-M 10.0.0.1,tcp:80 skbmark 0x2',
+    'add WEIR-M 10.0.0.2,tcp:80 skbmark 0x2/0xf',
+    'add WEIR-M 10.0.0.3,tcp:80',
+    'add WEIR-M 10.0.0.4,tcp:80 skbmark 0x4',
+    'add WEIR-M 10.0.0.5,tcp:80 skbmark 0x1/0xff skbprio 1:2 skbqueue 3',
+  ])
+  const { marks: _, ...blind } = spec
+  t.ok(
+    (await ipset.members(blind, signal)).some((member) => member === '10.0.0.2,tcp:80'),
+    'who asks without marks',
+  )
+  await ipset.remove(spec, [at('10.0.0.1', 9), ipPort(ip('10.0.0.2'), 'TCP', port(80)), at('10.0.0.5', 1)], signal)
+  t.same(entries(), ['add WEIR-M 10.0.0.3,tcp:80', 'add WEIR-M 10.0.0.4,tcp:80 skbmark 0x4'])
+
+  const bare = { ...spec, name: 'WEIR-B' }
+  await ipset.create({ ...blind, name: 'WEIR-B' }, signal)
+  await t.rejects(ipset.add(bare, [plain, at('10.0.0.1', 1)], signal), {
+    code: 'typeMismatch',
+    member: at('10.0.0.1', 1),
+    message: /the set has no marks \(IPSET_ERR_SKBINFO\)/,
+  })
+  await ipset.swap('WEIR-B', 'WEIR-M', signal)
+  await ipset.add(bare, [at('10.0.0.1', 1)], signal)
+  await t.rejects(ipset.create({ ...spec, name: 'x', type: 'hash:ip' }, signal), { code: 'invalid' })
+})
+
+t.test('the mark of a member is that of the packets that a rule finds by it', async (t) => {
+  const spec = { name: 'WEIR-M', type: 'hash:ip,port', family: 'IPv4', maxElements: 100, marks: true } as const
+  await ipset.create(spec, signal)
+  await ipset.add(spec, [ipPortMark(ip('127.0.0.1'), 'UDP', port(9), 0x80000001)], signal)
+  const mangle = 'iptables-legacy -t mangle -A OUTPUT'
+  sh(`${mangle} -j MARK --set-mark 0x70`)
+  sh(`${mangle} -j SET --map-set WEIR-M dst,dst --map-mark`)
+  sh(`${mangle} -p udp --dport 9 -m mark --mark 0x80000001`)
+  sh(`${mangle} -p udp --dport 10 -m mark --mark 0x70`)
+  sh('ip link set lo up')
+  const socket = createSocket('udp4')
+  for (const to of [9, 10]) await new Promise((done) => socket.send('x', to, '127.0.0.1', done))
+  socket.close()
+  const counts = sh('iptables-legacy-save -c -t mangle')
+    .split('\n')
+    .filter((line) => line.includes('--dport'))
+  sh('iptables-legacy -t mangle -F OUTPUT')
+  t.match(counts, [/^\[1:/, /^\[1:/])
+})
+
+t.test('a set that was made otherwise does not serve', async (t) => {
+  const plain: SetSpec = { name: 'x', type: 'hash:ip,port', family: 'IPv4', maxElements: 100 }
+  const marked: SetSpec = { ...plain, marks: true }
+  const ports: SetSpec = { ...plain, type: 'bitmap:port' }
+  const ips: SetSpec = { ...plain, type: 'hash:ip' }
+  const cases: readonly (readonly [create: string, options: readonly string[], servesAs: readonly SetSpec[]])[] = [
+    ['hash:ip,port', [], [plain]],
+    ['hash:ip,port hashsize 2048 maxelem 5', [], [plain]],
+    ['hash:ip,port skbinfo', ['skbinfo'], [marked]],
+    ['hash:ip,port timeout 0', ['timeout'], []],
+    [
+      'hash:ip,port skbinfo timeout 9 counters comment forceadd',
+      ['comment', 'counters', 'forceadd', 'skbinfo', 'timeout'],
+      [],
+    ],
+    ['hash:ip,port family inet6', [], []],
+    ['hash:ip', [], [ips]],
+    ['hash:ip netmask 24', ['netmask'], []],
+    ['bitmap:port range 0-65535', [], [ports]],
+    ['bitmap:port range 1-65535', ['range'], []],
+    ['bitmap:port range 0-32767', ['range'], []],
+  ]
+  for (const [create, options, servesAs] of cases) {
+    sh(`ipset create WEIR-X ${create}`)
+    const [header] = await ipset.list(signal)
+    t.same(header?.options, options, create)
+    const as = [plain, marked, ports, ips].filter((spec) => header !== undefined && serves(header, spec))
+    t.same(as, servesAs, create)
+    sh('ipset destroy WEIR-X')
+  }
+  for (const spec of [...specs, { ...marked, name: 'WEIR-M' }]) {
+    await ipset.create(spec, signal)
+    const header = (await ipset.list(signal)).find(({ name }) => name === spec.name)
+    t.ok(header !== undefined && serves(header, spec), `our own ${spec.name}`)
+  }
+})
+
+t.test('renames', async (t) => {
+  const spec = { name: 'WEIR-A', type: 'hash:ip', family: 'IPv4', maxElements: 10 } as const
+  await ipset.create(spec, signal)
+  await ipset.create({ ...spec, name: 'WEIR-B' }, signal)
+  await ipset.add(spec, [ipMember(ip('10.0.0.1'))], signal)
+  await t.rejects(ipset.rename('WEIR-A', 'WEIR-B', signal), { code: 'exists', op: 'rename WEIR-A WEIR-B' })
+  await t.rejects(ipset.rename('gone', 'WEIR-C', signal), { code: 'notFound' })
+  await ipset.rename('WEIR-A', 'WEIR-C', signal)
+  t.match(saved(), ['add WEIR-C 10.0.0.1', /^create WEIR-B /, /^create WEIR-C /])
+  sh('iptables-legacy -A OUTPUT -m set --match-set WEIR-C dst -j ACCEPT')
+  await t.rejects(ipset.rename('WEIR-C', 'WEIR-A', signal), { code: 'busy' })
 })
 
 t.test('a rule of either variant holds a set, and goes on with what is swapped in', async (t) => {

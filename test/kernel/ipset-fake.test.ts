@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
 import { FakeIpset } from '../../src/kernel/ipset/fake-ipset.ts'
-import { type Ipset, type SetRef, type SetType, setTypes } from '../../src/kernel/ipset/ipset.ts'
+import { type Ipset, type SetHeader, type SetRef, type SetType, setTypes } from '../../src/kernel/ipset/ipset.ts'
 import { IpsetError } from '../../src/kernel/ipset/ipset-error.ts'
 import type { Member } from '../../src/kernel/ipset/member.ts'
 import { openIpset } from '../../src/kernel/ipset/netlink-ipset.ts'
@@ -23,24 +23,27 @@ const networks = {
   IPv4: ['10.0.0.0/8', '10.1.0.0/16', '192.0.2.1', '0.0.0.0/1', '0.0.0.0/0', '10.0.0.1/8', '10.0.0.0/8 nomatch'],
   IPv6: ['fd00::/8', 'fd00:1::/32', '2001:db8::1', '::/1', '::/0', 'fd00::1/8', 'fd00::/8 nomatch'],
 } as const satisfies Record<Family, readonly string[]>
+const marks = ['', '', ' skbmark 0x1', ' skbmark 0x80000001', ' skbmark 0x1/0xff', ' skbmark 1'] as const
 const services = ['tcp:80', 'udp:53', 'sctp:99', '47:0', 'tcp:65536', 'TCP:80'] as const
 
 const pick = <T>(random: Random, choices: readonly [T, ...T[]]): T => choices[random(choices.length)] ?? choices[0]
 
-const someMember = (random: Random, { type, family }: SetRef): Member => {
+const someMember = (random: Random, { type, family, marks: marked }: SetRef): Member => {
   if (random(40) === 0) return 'nonsense' as Member
   // The last few of each are wrong, and rare.
   const upTo = <T>(list: readonly [T, ...T[]], wrong: number): T =>
     list[random(random(10) === 0 ? list.length : list.length - wrong)] ?? list[0]
   if (type === 'bitmap:port') return upTo(['1', '2', '65535', '0', '65536', '01'], 2) as Member
+  if (type === 'hash:ip') return pick(random, addresses[family]) as string as Member
   const ipPort = `${pick(random, addresses[family])},${upTo(services, 2)}`
-  if (type === 'hash:ip,port') return ipPort as Member
+  if (type === 'hash:ip,port') return `${ipPort}${marked ? upTo(marks, 1) : ''}` as Member
   return `${ipPort},${type === 'hash:ip,port,ip' ? pick(random, addresses[family]) : upTo(networks[family], 3)}` as Member
 }
 
 const someSet = (random: Random): SetRef => {
   const type: SetType = pick(random, setTypes)
-  return { name: pick(random, names), type, family: pick(random, families) }
+  const about = { name: pick(random, names), type, family: pick(random, families) }
+  return type === 'hash:ip,port' && random(2) === 0 ? { ...about, marks: true } : about
 }
 
 interface Call {
@@ -53,11 +56,15 @@ const someCall = (random: Random, known: ReadonlyMap<string, SetRef>, full: bool
   const name = pick(random, names)
   const set = random(8) === 0 ? someSet(random) : (known.get(name) ?? someSet(random))
   const members = Array.from({ length: random(12) }, () => someMember(random, set))
-  const about = `${set.name} ${set.type} ${set.family}`
+  const about = `${set.name} ${set.type} ${set.family}${set.marks ? ' marks' : ''}`
   const kind = random(20)
   if (kind < 3) {
     const spec = { ...someSet(random), maxElements: full ? random(6) : 1000 }
     return { text: `create ${JSON.stringify(spec)}`, run: (ipset) => ipset.create(spec, signal) }
+  }
+  if (kind === 3) {
+    const other = pick(random, names)
+    return { text: `rename ${name} ${other}`, run: (ipset) => ipset.rename(name, other, signal) }
   }
   if (kind < 5) return { text: `destroy ${name}`, run: (ipset) => ipset.destroy(name, signal) }
   if (kind < 8) {
@@ -82,12 +89,17 @@ const outcome = async (work: Promise<unknown>): Promise<unknown> => {
   }
 }
 
+const marksOf = ({ options }: SetHeader): { readonly marks?: true } =>
+  options.includes('skbinfo') ? { marks: true } : {}
+
 const state = async (ipset: Ipset): Promise<unknown> => {
   const headers = (await ipset.list(signal)).toSorted((a, b) => (a.name < b.name ? -1 : 1))
   const contents: unknown[] = []
-  for (const { name, type, family = 'IPv4' } of headers) {
+  for (const header of headers) {
+    const { name, type, family = 'IPv4' } = header
     const known = setTypes.find((each) => each === type)
-    if (known !== undefined) contents.push((await ipset.members({ name, type: known, family }, signal)).toSorted())
+    if (known !== undefined)
+      contents.push((await ipset.members({ name, type: known, family, ...marksOf(header) }, signal)).toSorted())
   }
   return { headers, contents }
 }
@@ -110,7 +122,12 @@ for (const full of [false, true])
         maxElements: full ? 3 : 1000,
       }
       for (const ipset of [kernel, fake]) await ipset.create(held, signal)
-      const directions = held.type === 'bitmap:port' ? 'dst' : held.type === 'hash:ip,port' ? 'dst,dst' : 'dst,dst,dst'
+      const directions =
+        held.type === 'bitmap:port' || held.type === 'hash:ip'
+          ? 'dst'
+          : held.type === 'hash:ip,port'
+            ? 'dst,dst'
+            : 'dst,dst,dst'
       const rule = ['OUTPUT', '-m', 'set', '--match-set', 'A', directions]
       const program = held.family === 'IPv6' ? 'ip6tables-legacy' : 'iptables-legacy'
       sh(program, '-A', ...rule)
@@ -124,9 +141,10 @@ for (const full of [false, true])
           typeof expected === 'object' && expected !== null && 'code' in expected ? String(expected.code) : 'ok'
         seen.set(code, (seen.get(code) ?? 0) + 1)
         known.clear()
-        for (const { name, type, family = pick(random, families) } of await fake.list(signal)) {
+        for (const header of await fake.list(signal)) {
+          const { name, type, family = pick(random, families) } = header
           const ours = setTypes.find((each) => each === type)
-          if (ours !== undefined) known.set(name, { name, type: ours, family })
+          if (ours !== undefined) known.set(name, { name, type: ours, family, ...marksOf(header) })
         }
       }
       t.same(await state(fake), await state(kernel), `what seed ${seed} left`)

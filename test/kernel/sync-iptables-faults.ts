@@ -34,7 +34,7 @@ export class Faults {
 /** What was done to rules and sets, in order. */
 export type Operation =
   | { readonly kind: 'restore'; readonly family: Family; readonly changes: readonly TableChange[] }
-  | { readonly kind: 'create' | 'destroy' | 'swap'; readonly set: string }
+  | { readonly kind: 'create' | 'destroy' | 'swap' | 'rename'; readonly set: string }
   | { readonly kind: 'add' | 'remove'; readonly set: string; readonly members: readonly Member[] }
 
 /** What the doubles of one node share. */
@@ -139,6 +139,10 @@ export class TestIpset implements Ipset {
 
   swap(one: string, other: string, signal: AbortSignal): Promise<void> {
     return this.#write({ kind: 'swap', set: one }, () => this.#inner.swap(one, other, signal))
+  }
+
+  rename(from: string, to: string, signal: AbortSignal): Promise<void> {
+    return this.#write({ kind: 'rename', set: from }, () => this.#inner.rename(from, to, signal))
   }
 
   async add(set: SetRef, members: Iterable<Member>, signal: AbortSignal): Promise<void> {

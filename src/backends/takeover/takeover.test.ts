@@ -230,6 +230,7 @@ describe('ipset', () => {
     type: 'hash:ip',
     family: 'IPv4',
     maxElements: 65_536,
+    options: [],
     entries: 0,
     references,
   })

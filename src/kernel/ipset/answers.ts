@@ -3,17 +3,28 @@ import { malformed } from '../netlink/error.ts'
 import type { MessageReader, Reader } from '../netlink/wire.ts'
 import {
   IPSET_ATTR_ADT,
+  IPSET_ATTR_BITMASK,
+  IPSET_ATTR_CADT_FLAGS,
   IPSET_ATTR_DATA,
   IPSET_ATTR_ELEMENTS,
   IPSET_ATTR_FAMILY,
+  IPSET_ATTR_MARKMASK,
   IPSET_ATTR_MAXELEM,
+  IPSET_ATTR_NETMASK,
+  IPSET_ATTR_PORT,
+  IPSET_ATTR_PORT_TO,
   IPSET_ATTR_PROTOCOL,
   IPSET_ATTR_PROTOCOL_MIN,
   IPSET_ATTR_REFERENCES,
   IPSET_ATTR_REVISION,
   IPSET_ATTR_REVISION_MIN,
   IPSET_ATTR_SETNAME,
+  IPSET_ATTR_TIMEOUT,
   IPSET_ATTR_TYPENAME,
+  IPSET_FLAG_WITH_COMMENT,
+  IPSET_FLAG_WITH_COUNTERS,
+  IPSET_FLAG_WITH_FORCEADD,
+  IPSET_FLAG_WITH_SKBINFO,
   NFGENMSG_LEN,
 } from './constants.ts'
 import { familyOfNumber } from './family-number.ts'
@@ -68,13 +79,42 @@ export const readHeader = (message: MessageReader): SetHeader => {
   let maxElements: number | undefined
   let entries: number | undefined
   let references: number | undefined
+  const options = new Set<string>()
+  let isWholeRange = true
   while (data.next()) {
-    if (data.type === IPSET_ATTR_MAXELEM) maxElements = data.u32be()
+    const option = optionNames.get(data.type)
+    if (option !== undefined) options.add(option)
+    else if (data.type === IPSET_ATTR_CADT_FLAGS) for (const name of namesOfFlags(data.u32be())) options.add(name)
+    else if (data.type === IPSET_ATTR_PORT) isWholeRange &&= data.u16be() === 0
+    else if (data.type === IPSET_ATTR_PORT_TO) isWholeRange &&= data.u16be() === 0xffff
+    else if (data.type === IPSET_ATTR_MAXELEM) maxElements = data.u32be()
     else if (data.type === IPSET_ATTR_ELEMENTS) entries = data.u32be()
     else if (data.type === IPSET_ATTR_REFERENCES) references = data.u32be()
   }
   if (entries === undefined || references === undefined) throw malformed(`header of ${identity.name} lacks counts`)
-  return { ...identity, maxElements, entries, references }
+  if (!isWholeRange) options.add('range')
+  return { ...identity, maxElements, options: [...options].sort(), entries, references }
+}
+
+const optionNames: ReadonlyMap<number, string> = new Map([
+  [IPSET_ATTR_TIMEOUT, 'timeout'],
+  [IPSET_ATTR_MARKMASK, 'markmask'],
+  [IPSET_ATTR_BITMASK, 'bitmask'],
+  [IPSET_ATTR_NETMASK, 'netmask'],
+])
+
+const flagNames: readonly (readonly [flag: number, name: string])[] = [
+  [IPSET_FLAG_WITH_COUNTERS, 'counters'],
+  [IPSET_FLAG_WITH_COMMENT, 'comment'],
+  [IPSET_FLAG_WITH_FORCEADD, 'forceadd'],
+  [IPSET_FLAG_WITH_SKBINFO, 'skbinfo'],
+]
+
+const namesOfFlags = (flags: number): readonly string[] => {
+  const named = flagNames.filter(([flag]) => (flags & flag) !== 0)
+  const rest = named.reduce((left, [flag]) => left & ~flag, flags) >>> 0
+  const names = named.map(([, name]) => name)
+  return rest === 0 ? names : [...names, `flags 0x${rest.toString(16)}`]
 }
 
 /**

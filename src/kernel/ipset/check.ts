@@ -11,8 +11,10 @@ export const checkName = (op: string, name: string): void => {
 /** A power of two, and that many buckets fit into the kernel's 32 bits. */
 const mostElements = 2 ** 31
 
-export const checkSpec = (op: string, { name, type, maxElements }: SetSpec): void => {
+export const checkSpec = (op: string, { name, type, maxElements, marks }: SetSpec): void => {
   checkName(op, name)
+  if (marks && type !== 'hash:ip,port')
+    throw new IpsetError({ code: 'invalid', op, reason: `a ${type} set with marks` })
   if (type === 'bitmap:port') return
   if (!Number.isInteger(maxElements) || maxElements < 1 || maxElements > mostElements)
     throw new IpsetError({ code: 'invalid', op, reason: `a set of at most ${maxElements} members` })

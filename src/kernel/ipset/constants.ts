@@ -17,6 +17,7 @@ export const IPSET_MAXNAMELEN = 32
 export const IPSET_CMD_PROTOCOL = command(1)
 export const IPSET_CMD_CREATE = command(2)
 export const IPSET_CMD_DESTROY = command(3)
+export const IPSET_CMD_RENAME = command(5)
 export const IPSET_CMD_SWAP = command(6)
 export const IPSET_CMD_LIST = command(7)
 export const IPSET_CMD_ADD = command(9)
@@ -28,7 +29,7 @@ export const IPSET_CMD_TYPE = command(13)
 export const IPSET_ATTR_PROTOCOL = 1
 export const IPSET_ATTR_SETNAME = 2
 export const IPSET_ATTR_TYPENAME = 3
-/** Of IPSET_CMD_SWAP. */
+/** Of IPSET_CMD_SWAP and IPSET_CMD_RENAME. */
 export const IPSET_ATTR_SETNAME2 = 3
 export const IPSET_ATTR_REVISION = 4
 export const IPSET_ATTR_FAMILY = 5
@@ -51,8 +52,11 @@ export const IPSET_ATTR_CADT_FLAGS = 8
 export const IPSET_ATTR_CADT_LINENO = 9
 
 /** Of IPSET_ATTR_DATA, for sets. */
+export const IPSET_ATTR_MARKMASK = 11
+export const IPSET_ATTR_BITMASK = 12
 export const IPSET_ATTR_HASHSIZE = 18
 export const IPSET_ATTR_MAXELEM = 19
+export const IPSET_ATTR_NETMASK = 20
 export const IPSET_ATTR_ELEMENTS = 24
 export const IPSET_ATTR_REFERENCES = 25
 
@@ -73,10 +77,17 @@ export const IPSET_ATTR_IPADDR_IPV6 = 2
 
 /** In IPSET_ATTR_FLAGS: leave the members out of a list. */
 export const IPSET_FLAG_LIST_HEADER = 4
+/** In IPSET_ATTR_CADT_FLAGS of a set. */
+export const IPSET_FLAG_WITH_COUNTERS = 8
+export const IPSET_FLAG_WITH_COMMENT = 16
+export const IPSET_FLAG_WITH_FORCEADD = 32
+export const IPSET_FLAG_WITH_SKBINFO = 64
 /** In IPSET_ATTR_CADT_FLAGS of a member. */
 export const IPSET_FLAG_NOMATCH = 4
 
 /** Errors from here on are ipset's own. */
 export const IPSET_ERR_PRIVATE = 4096
+/** To IPSET_CMD_SWAP that the second set is missing, to IPSET_CMD_RENAME that it is there. */
+export const IPSET_ERR_EXIST_SETNAME2 = 4101
 /** Errors from here on mean something else for each type of set. */
 export const IPSET_ERR_TYPE_SPECIFIC = 4352

@@ -3,18 +3,24 @@ import { isOfShape } from './answers.ts'
 import { checkName, checkSpec, notMember } from './check.ts'
 import type { Ipset, SetHeader, SetRef, SetSpec } from './ipset.ts'
 import { IpsetError } from './ipset-error.ts'
-import type { Member } from './member.ts'
+import { noMarks } from './kernel-refusal.ts'
+import { type Member, withoutMark } from './member.ts'
 import { parseMember } from './member-value.ts'
+import { optionsOf } from './serves.ts'
 
 interface FakeSet {
   readonly type: string
   readonly family: Family | undefined
   readonly maxElements: number | undefined
-  /** By what the kernel compares: an exception from a network is the same member as the network. */
+  readonly options: readonly string[]
+  /** By what the kernel compares: an exception from a network is the same member as the network, whatever its mark. */
   readonly members: Map<string, Member>
   /** Members of a set that was given as a header: nobody knows which. */
   readonly unknownMembers: number
 }
+
+/** Without options unless they are given. */
+type GivenSet = Omit<SetHeader, 'options'> & Partial<Pick<SetHeader, 'options'>>
 
 /**
  * {@link Ipset} in memory. As the kernel's, a name goes on having its references when the sets behind two names are
@@ -25,9 +31,9 @@ export class FakeIpset implements Ipset {
   readonly #references = new Map<string, number>()
 
   /** `sets` are there from the start, of any type. */
-  constructor(sets: Iterable<SetHeader> = []) {
-    for (const { name, type, family, maxElements, entries, references } of sets) {
-      this.#sets.set(name, { type, family, maxElements, members: new Map(), unknownMembers: entries })
+  constructor(sets: Iterable<GivenSet> = []) {
+    for (const { name, type, family, maxElements, options = [], entries, references } of sets) {
+      this.#sets.set(name, { type, family, maxElements, options, members: new Map(), unknownMembers: entries })
       this.setReferences(name, references)
     }
   }
@@ -39,11 +45,12 @@ export class FakeIpset implements Ipset {
 
   async list(signal: AbortSignal): Promise<readonly SetHeader[]> {
     signal.throwIfAborted()
-    return [...this.#sets].map(([name, { type, family, maxElements, members, unknownMembers }]) => ({
+    return [...this.#sets].map(([name, { type, family, maxElements, options, members, unknownMembers }]) => ({
       name,
       type,
       family,
       maxElements,
+      options,
       entries: members.size + unknownMembers,
       references: this.#references.get(name) ?? 0,
     }))
@@ -60,6 +67,7 @@ export class FakeIpset implements Ipset {
       type,
       family: isBitmap ? undefined : spec.family,
       maxElements: isBitmap ? undefined : spec.maxElements,
+      options: optionsOf(spec),
       members: new Map(),
       unknownMembers: 0,
     })
@@ -88,16 +96,31 @@ export class FakeIpset implements Ipset {
     this.#sets.set(other, first)
   }
 
+  async rename(from: string, to: string, signal: AbortSignal): Promise<void> {
+    const op = `rename ${from} ${to}`
+    signal.throwIfAborted()
+    checkName(op, from)
+    checkName(op, to)
+    const found = this.#find(op, from)
+    if ((this.#references.get(from) ?? 0) > 0) throw new IpsetError({ code: 'busy', op, reason: 'the set is in use' })
+    if (this.#sets.has(to)) throw new IpsetError({ code: 'exists', op, reason: 'there is a set of the new name' })
+    this.#sets.delete(from)
+    this.#sets.set(to, found)
+  }
+
   async members(set: SetRef, signal: AbortSignal): Promise<readonly Member[]> {
     const op = `list ${set.name}`
     signal.throwIfAborted()
     checkName(op, set.name)
-    return [...this.#findOfShape(op, set).members.values()]
+    const members = [...this.#findOfShape(op, set).members.values()]
+    return set.marks ? members : members.map(withoutMark)
   }
 
   async add(set: SetRef, members: Iterable<Member>, signal: AbortSignal): Promise<void> {
     const op = `add ${set.name}`
     this.#change(op, set, members, signal, (found, member) => {
+      if (withoutMark(member) !== member && !found.options.includes('skbinfo'))
+        throw new IpsetError({ code: 'typeMismatch', op, member, reason: noMarks })
       const key = keyOf(member)
       if (!found.members.has(key) && found.maxElements !== undefined && found.members.size >= found.maxElements)
         throw new IpsetError({ code: 'full', op, member, reason: 'the set is full' })
@@ -145,4 +168,4 @@ export class FakeIpset implements Ipset {
   }
 }
 
-const keyOf = (member: Member): string => member.replace(/ nomatch$/, '')
+const keyOf = (member: Member): string => withoutMark(member).replace(/ nomatch$/, '')

@@ -6,7 +6,7 @@ import { type Family, type IP, parseIP } from '../../model/ip.ts'
 import { type Port, parsePort } from '../../model/port.ts'
 import type { Transport } from '../netlink/transport.ts'
 import type { SetSpec, SetType } from './ipset.ts'
-import { ipPort, ipPortIp, ipPortNet, type Member, portMember } from './member.ts'
+import { ipMember, ipPort, ipPortIp, ipPortMark, ipPortNet, type Member, portMember, withoutMark } from './member.ts'
 import { NetlinkIpset } from './netlink-ipset.ts'
 
 const { signal } = new AbortController()
@@ -177,16 +177,73 @@ describe('as ipset 7.17', () => {
       expect((await ipset.members(sets[name], signal)).toSorted()).toEqual(expected.toSorted())
     }
     const counts = { entries: 2, references: 0 }
-    const hash = ({ name, type, family, maxElements }: SetSpec) => ({ name, type, family, maxElements, ...counts })
-    const ports = { type: 'bitmap:port', family: undefined, maxElements: undefined }
+    const hash = ({ name, type, family, maxElements }: SetSpec) => ({
+      ...{ name, type, family, maxElements, options: [] },
+      ...counts,
+    })
+    const ports = { type: 'bitmap:port', family: undefined, maxElements: undefined, options: [] }
     expect(await ipset.list(signal)).toEqual([
       { ...hash(sets.r4), entries: 3, references: 1 },
       ...[sets.r6, sets.i4, sets.i6, sets.n4, sets.n6].map(hash),
       { name: 'p', ...ports, ...counts },
       { name: 'q', ...ports, ...counts, entries: 0 },
-      { name: 'five', ...ports, ...counts, entries: 0 },
-      { name: 'mixed', type: 'list:set', family: undefined, maxElements: undefined, ...counts, entries: 1 },
+      { name: 'five', ...ports, ...counts, options: ['range'], entries: 0 },
+      {
+        name: 'mixed',
+        type: 'list:set',
+        family: undefined,
+        maxElements: undefined,
+        options: [],
+        ...counts,
+        entries: 1,
+      },
     ])
+  })
+
+  describe('sets with marks and of plain addresses', () => {
+    const m4: SetSpec = { ...spec('m4', 'hash:ip,port', 'IPv4', 1000), marks: true }
+    const m6: SetSpec = { ...spec('m6', 'hash:ip,port', 'IPv6', 1000), marks: true }
+    const a4 = spec('a4', 'hash:ip', 'IPv4', 1000)
+    const a6 = spec('a6', 'hash:ip', 'IPv6', 1000)
+    const b6 = { ...a6, name: 'b6' }
+    const left = [
+      ipPortMark(ip('10.96.0.1'), 'TCP', port(80), 0x4001),
+      ipPortMark(ip('10.96.0.2'), 'UDP', port(53), 0x80000000),
+      ipPort(ip('10.96.0.4'), 'TCP', port(80)),
+    ] as const
+    const partly = '10.96.0.3,sctp:99 skbmark 0x1/0xff' as Member
+    const six = ipPortMark(ip('fd00:96::1'), 'TCP', port(80), 0xffffffff)
+
+    test('are made and filled', async () => {
+      const kernel = new Replay(capture('ipset-marks'))
+      const ipset = new NetlinkIpset({ open: () => kernel })
+      for (const set of [m4, m6, a4, a6]) await ipset.create(set, signal)
+      await ipset.add(m4, [left[0], left[1], partly, left[2]], signal)
+      await ipset.add(m6, [six], signal)
+      await ipset.add(a4, [ipMember(ip('10.96.0.1'))], signal)
+      await ipset.add(a6, [ipMember(ip('fd00:96::1'))], signal)
+      await ipset.rename('a6', 'b6', signal)
+      await ipset.remove(m4, [ipPort(ip('10.96.0.3'), 'SCTP', port(99))], signal)
+      expect([...kernel.unasked]).toEqual([])
+    })
+
+    test('are listed', async () => {
+      const kernel = new Replay(capture('ipset-marks-list'))
+      const ipset = new NetlinkIpset({ open: () => kernel })
+      expect((await ipset.members(m4, signal)).toSorted()).toEqual(left)
+      expect(await ipset.members(m6, signal)).toEqual([six])
+      expect(await ipset.members(a4, signal)).toEqual(['10.96.0.1'])
+      expect(await ipset.members(b6, signal)).toEqual(['fd00:96::1'])
+      const { marks: _, ...blind } = m4
+      expect((await ipset.members(blind, signal)).toSorted()).toEqual(left.map(withoutMark))
+      const headers = await ipset.list(signal)
+      expect(headers.map(({ name, options }) => [name, options])).toEqual([
+        ['m4', ['skbinfo']],
+        ['m6', ['skbinfo']],
+        ['a4', []],
+        ['b6', []],
+      ])
+    })
   })
 
   test('says which member did not fit', async () => {

@@ -14,6 +14,12 @@ export interface SetHeader {
   readonly family: Family | undefined
   /** Most members that a hash may have; undefined for other types. */
   readonly maxElements: number | undefined
+  /**
+   * What else it was made with, in the words of `ipset create`, sorted: `skbinfo`, `timeout`, `counters`,
+   * `comment`, `forceadd`, `netmask`, `bitmask`, `markmask`, `range` (of a bitmap that does not span all ports), `flags 0x…`
+   * for what has no name here.
+   */
+  readonly options: readonly string[]
   readonly entries: number
   /** Rules of either family, and list sets, that hold it. A held set cannot be destroyed. */
   readonly references: number
@@ -31,11 +37,11 @@ export interface SetSpec {
    * more when the table has more than 1024 buckets, or when members have been removed.
    */
   readonly maxElements: number
-  /** Members carry a packet mark (`ipset create … skbinfo`); for hash:ip,port. */
+  /** Members can carry a packet mark (`ipset create … skbinfo`); only for hash:ip,port. */
   readonly marks?: true
 }
 
-/** The set whose members are meant: its type says how they look. */
+/** The set whose members are meant: its type says how they look, and whether they are with their marks. */
 export type SetRef = Pick<SetSpec, 'name' | 'type' | 'family' | 'marks'>
 
 /**
@@ -50,17 +56,19 @@ export interface Ipset {
   /** A set that is gone already is no error; `busy` when rules still hold it, or someone is just reading it. */
   destroy(name: string, signal: AbortSignal): Promise<void>
   /**
-   * Exchanges the contents of two sets of one type: rules that hold one go on with what was in the other, and the
+   * Exchanges the contents of two sets of one type, whatever their options: rules that hold one go on with what was in the other, and the
    * references stay with the name. `busy` when someone keeps reading one of them.
    */
   swap(one: string, other: string, signal: AbortSignal): Promise<void>
+  /** `busy` when rules hold the set, `exists` when there is a set of the new name. */
+  rename(from: string, to: string, signal: AbortSignal): Promise<void>
   /** In no particular order, each once. What changes meanwhile may or may not be there. */
   members(set: SetRef, signal: AbortSignal): Promise<readonly Member[]>
   /**
-   * In as few messages as it takes; nothing is sent for no members. What is there already is no error. `full` when there
-   * is no room. Members before the one that an error names are in, those after it are not.
+   * In as few messages as it takes; nothing is sent for no members. What is there already is no error, and gets the mark
+   * that it is given now, or none. `full` when there is no room; `typeMismatch` for a mark in a set without. Members before the one that an error names are in, those after it are not.
    */
   add(set: SetRef, members: Iterable<Member>, signal: AbortSignal): Promise<void>
-  /** As {@link Ipset.add}. What is gone already is no error. */
+  /** As {@link Ipset.add}. What is gone already is no error; a mark makes no difference. */
   remove(set: SetRef, members: Iterable<Member>, signal: AbortSignal): Promise<void>
 }

@@ -11,6 +11,8 @@ interface Refusal {
 
 const refusal = (name: string, code: IpsetErrorCode, reason: string): Refusal => ({ name, code, reason })
 
+export const noMarks = 'the set has no marks'
+
 /** enum ipset_errno of linux/netfilter/ipset/ip_set.h, from IPSET_ERR_PRIVATE + 1 on. */
 const common: readonly Refusal[] = [
   refusal('IPSET_ERR_PROTOCOL', 'invalid', 'the kernel does not understand the message'),
@@ -30,6 +32,8 @@ const common: readonly Refusal[] = [
   refusal('IPSET_ERR_IPADDR_IPV6', 'invalid', 'an IPv6 address is expected'),
   refusal('IPSET_ERR_COUNTER', 'invalid', 'the set has no counters'),
   refusal('IPSET_ERR_COMMENT', 'invalid', 'the set has no comments'),
+  refusal('IPSET_ERR_INVALID_MARKMASK', 'invalid', 'no such mask of marks'),
+  refusal('IPSET_ERR_SKBINFO', 'typeMismatch', noMarks),
 ]
 
 /** linux/netfilter/ipset/ip_set_hash.h, from IPSET_ERR_TYPE_SPECIFIC on. */

@@ -2,17 +2,29 @@ import { byteMask, maxBits } from '../../model/cidr.ts'
 import { addressBytes, type Family, type IP, readIP, writeIP } from '../../model/ip.ts'
 import { protocolNumber } from '../../model/protocol.ts'
 import type { SetRef } from './ipset.ts'
-import type { Member } from './member.ts'
+import { ipMember, type Member, markWord } from './member.ts'
 
 /** What decides how members of a set look. */
-export type MemberShape = Pick<SetRef, 'type' | 'family'>
+export type MemberShape = Pick<SetRef, 'type' | 'family' | 'marks'>
 
 export interface PortValue {
   readonly kind: 'port'
   readonly port: number
 }
 
-/** A member of a hash. */
+/** Of a hash:ip. */
+export interface AddressValue {
+  readonly kind: 'address'
+  readonly ip: Uint8Array
+}
+
+/** What becomes of the mark of a packet: the bits of `mask` are cleared, then those of `mark` flipped. */
+export interface Mark {
+  readonly mark: number
+  readonly mask: number
+}
+
+/** A member of another hash. */
 export interface TupleValue {
   readonly kind: 'tuple'
   /** Network order, as {@link TupleValue.second}. */
@@ -26,9 +38,10 @@ export interface TupleValue {
   readonly bits: number | undefined
   /** An exception from a wider network. weir adds none, but others can. */
   readonly nomatch: boolean
+  readonly mark: Mark | undefined
 }
 
-export type MemberValue = PortValue | TupleValue
+export type MemberValue = PortValue | AddressValue | TupleValue
 
 const { TCP, UDP, SCTP } = protocolNumber
 /** linux/in.h */
@@ -47,11 +60,29 @@ const numbers: ReadonlyMap<string, number> = new Map([...words].map(([number, wo
 const nomatchSuffix = ' nomatch'
 
 /** The inverse of {@link formatMember}; undefined for any text that it would not write for a set of this shape. */
-export const parseMember = ({ type, family }: MemberShape, member: string): MemberValue | undefined => {
-  if (type === 'bitmap:port') {
-    const port = wholeNumber(member, 0xffff)
-    return port === undefined ? undefined : { kind: 'port', port }
+export const parseMember = (shape: MemberShape, member: string): MemberValue | undefined => {
+  switch (shape.type) {
+    case 'bitmap:port': {
+      const port = wholeNumber(member, 0xffff)
+      return port === undefined ? undefined : { kind: 'port', port }
+    }
+    case 'hash:ip': {
+      const ip = parseAddress(shape.family, member)
+      return ip === undefined ? undefined : { kind: 'address', ip }
+    }
+    default:
+      return parseMarked(shape, member)
   }
+}
+
+const parseMarked = (shape: MemberShape, member: string): TupleValue | undefined => {
+  const end = shape.marks === undefined ? -1 : member.indexOf(markWord)
+  if (end < 0) return parseTuple(shape, member, undefined)
+  const mark = parseMark(member.slice(end + markWord.length))
+  return mark === undefined ? undefined : parseTuple(shape, member.slice(0, end), mark)
+}
+
+const parseTuple = ({ type, family }: MemberShape, member: string, mark: Mark | undefined): TupleValue | undefined => {
   const isNet = type === 'hash:ip,port,net'
   const nomatch = isNet && member.endsWith(nomatchSuffix)
   const end = nomatch ? member.length - nomatchSuffix.length : member.length
@@ -65,22 +96,41 @@ export const parseMember = ({ type, family }: MemberShape, member: string): Memb
   if (ip === undefined || port === undefined) return undefined
   const protocol = parseProtocol(family, member.slice(comma + 1, colon), port)
   if (protocol === undefined) return undefined
-  if (next === end) return { kind: 'tuple', ip, protocol, port, second: undefined, bits: undefined, nomatch }
+  if (next === end) return { kind: 'tuple', ip, protocol, port, second: undefined, bits: undefined, nomatch, mark }
   const other = member.slice(next + 1, end)
   const bits = isNet ? parseBits(family, other) : undefined
   const second = parseAddress(family, isNet ? beforeSlash(other) : other)
   if (second === undefined) return undefined
   if (isNet && (bits === undefined || !isNetwork(second, bits))) return undefined
-  return { kind: 'tuple', ip, protocol, port, second, bits, nomatch }
+  return { kind: 'tuple', ip, protocol, port, second, bits, nomatch, mark }
 }
 
 export const formatMember = (value: MemberValue, family: Family): Member => {
   if (value.kind === 'port') return String(value.port) as Member
-  const { ip, protocol, port, second, bits, nomatch } = value
+  if (value.kind === 'address') return ipMember(readIP(family, value.ip, 0))
+  const { ip, protocol, port, second, bits, nomatch, mark } = value
   let text = `${readIP(family, ip, 0)},${words.get(protocol) ?? protocol}:${port}`
   if (second !== undefined) text += `,${readIP(family, second, 0)}`
   if (bits !== undefined && bits !== maxBits(family)) text += `/${bits}`
-  return (nomatch ? text + nomatchSuffix : text) as Member
+  if (nomatch) text += nomatchSuffix
+  return (mark === undefined ? text : text + markWord + formatMark(mark)) as Member
+}
+
+/** All 32 bits, which goes without saying. */
+const wholeMask = 0xffffffff
+
+const formatMark = ({ mark, mask }: Mark): string =>
+  mask === wholeMask ? `0x${mark.toString(16)}` : `0x${mark.toString(16)}/0x${mask.toString(16)}`
+
+const markText = /^0x(0|[1-9a-f][0-9a-f]{0,7})(?:\/0x(0|[1-9a-f][0-9a-f]{0,7}))?$/
+
+const parseMark = (text: string): Mark | undefined => {
+  const [, mark, mask] = markText.exec(text) ?? []
+  if (mark === undefined) return undefined
+  const value = { mark: Number.parseInt(mark, 16), mask: mask === undefined ? wholeMask : Number.parseInt(mask, 16) }
+  // A full mask is left out, and neither mark nor mask is no mark at all.
+  if (mask !== undefined && value.mask === wholeMask) return undefined
+  return value.mark === 0 && value.mask === 0 ? undefined : value
 }
 
 /** Nothing but the network's own bits is set. */

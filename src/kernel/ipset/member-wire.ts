@@ -24,12 +24,14 @@ import {
   IPSET_FLAG_NOMATCH,
   NLA_F_NET_BYTEORDER,
 } from './constants.ts'
-import { isNetwork, type MemberShape, type MemberValue } from './member-value.ts'
+import type { SetType } from './ipset.ts'
+import { isNetwork, type Mark, type MemberShape, type MemberValue } from './member-value.ts'
 
 /** `line` is what the kernel names the member by when it refuses it: not 0, which it takes for "none". */
 export const writeMember = (writer: Writer, value: MemberValue, line: number): void => {
   const data = writer.nest(IPSET_ATTR_DATA)
   if (value.kind === 'port') writer.u16be(IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, value.port)
+  else if (value.kind === 'address') writeAddress(writer, IPSET_ATTR_IP, value.ip)
   else {
     writeAddress(writer, IPSET_ATTR_IP, value.ip)
     writer.u16be(IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, value.port)
@@ -37,6 +39,10 @@ export const writeMember = (writer: Writer, value: MemberValue, line: number): v
     if (value.nomatch) writer.u32be(IPSET_ATTR_CADT_FLAGS | NLA_F_NET_BYTEORDER, IPSET_FLAG_NOMATCH)
     if (value.second !== undefined) writeAddress(writer, IPSET_ATTR_IP2, value.second)
     if (value.bits !== undefined) writer.u8(IPSET_ATTR_CIDR2, value.bits)
+    if (value.mark !== undefined) {
+      const { mark, mask } = value.mark
+      writer.u64be(IPSET_ATTR_SKBMARK | NLA_F_NET_BYTEORDER, (BigInt(mark) << 32n) | BigInt(mask))
+    }
   }
   writer.u32be(IPSET_ATTR_CADT_LINENO | NLA_F_NET_BYTEORDER, line)
   writer.endNest(data)
@@ -61,6 +67,22 @@ const extensions: ReadonlySet<number> = new Set([
   IPSET_ATTR_PAD,
 ])
 
+/** What makes a member, by the type of its set. */
+const ownAttributes: Readonly<Record<SetType, ReadonlySet<number>>> = {
+  'hash:ip': new Set([IPSET_ATTR_IP]),
+  'hash:ip,port': new Set([IPSET_ATTR_IP, IPSET_ATTR_PORT, IPSET_ATTR_PROTO]),
+  'hash:ip,port,ip': new Set([IPSET_ATTR_IP, IPSET_ATTR_PORT, IPSET_ATTR_PROTO, IPSET_ATTR_IP2]),
+  'hash:ip,port,net': new Set([
+    IPSET_ATTR_IP,
+    IPSET_ATTR_PORT,
+    IPSET_ATTR_PROTO,
+    IPSET_ATTR_IP2,
+    IPSET_ATTR_CIDR2,
+    IPSET_ATTR_CADT_FLAGS,
+  ]),
+  'bitmap:port': new Set([IPSET_ATTR_PORT]),
+}
+
 /** Reads the attributes in one IPSET_ATTR_DATA of a dump. Throws `malformed` for anything else than such a member. */
 export const readMember = (shape: MemberShape, data: Reader): MemberValue => {
   const { type, family } = shape
@@ -70,40 +92,63 @@ export const readMember = (shape: MemberShape, data: Reader): MemberValue => {
   let second: Uint8Array | undefined
   let bits: number | undefined
   let flags: number | undefined
+  let fullMark: bigint | undefined
   const once = (value: unknown): void => {
     if (value !== undefined) throw malformed(`attribute ${data.type} twice in a member`)
   }
-  const isBitmap = type === 'bitmap:port'
-  const isNet = type === 'hash:ip,port,net'
   while (data.next()) {
-    if (data.type === IPSET_ATTR_PORT) {
+    const isOwn = ownAttributes[type].has(data.type)
+    if (data.type === IPSET_ATTR_SKBMARK && shape.marks !== undefined) {
+      once(fullMark)
+      fullMark = data.u64be()
+    } else if (!isOwn && !extensions.has(data.type)) throw malformed(`attribute ${data.type} in a member of ${type}`)
+    else if (!isOwn) continue
+    else if (data.type === IPSET_ATTR_PORT) {
       once(port)
       port = data.u16be()
-    } else if (data.type === IPSET_ATTR_IP && !isBitmap) {
+    } else if (data.type === IPSET_ATTR_IP) {
       once(ip)
       ip = readAddress(data, family)
-    } else if (data.type === IPSET_ATTR_PROTO && !isBitmap) {
+    } else if (data.type === IPSET_ATTR_PROTO) {
       once(protocol)
       protocol = data.u8()
-    } else if (data.type === IPSET_ATTR_IP2 && !isBitmap && type !== 'hash:ip,port') {
+    } else if (data.type === IPSET_ATTR_IP2) {
       once(second)
       second = readAddress(data, family)
-    } else if (data.type === IPSET_ATTR_CIDR2 && isNet) {
+    } else if (data.type === IPSET_ATTR_CIDR2) {
       once(bits)
       bits = data.u8()
-    } else if (data.type === IPSET_ATTR_CADT_FLAGS && isNet) {
+    } else {
       once(flags)
       flags = data.u32be()
-    } else if (!extensions.has(data.type)) throw malformed(`attribute ${data.type} in a member of ${type}`)
+    }
+  }
+  if (type === 'hash:ip') {
+    if (ip === undefined) throw malformed('member without an address')
+    return { kind: 'address', ip }
   }
   if (port === undefined) throw malformed('member without a port')
-  if (isBitmap) return { kind: 'port', port }
+  if (type === 'bitmap:port') return { kind: 'port', port }
   if (ip === undefined || protocol === undefined) throw malformed(`half a member of ${type}`)
   if ((second === undefined) !== (type === 'hash:ip,port')) throw malformed(`member of ${type} without second address`)
-  if (isNet && !(second !== undefined && isNetworkOf(family, second, bits))) throw malformed('member without a network')
+  if (type === 'hash:ip,port,net' && !(second !== undefined && isNetworkOf(family, second, bits)))
+    throw malformed('member without a network')
   if (flags !== undefined && flags !== 0 && flags !== IPSET_FLAG_NOMATCH) throw malformed(`flags ${flags} of a member`)
-  return { kind: 'tuple', ip, protocol, port, second, bits, nomatch: flags === IPSET_FLAG_NOMATCH }
+  return {
+    kind: 'tuple',
+    ip,
+    protocol,
+    port,
+    second,
+    bits,
+    nomatch: flags === IPSET_FLAG_NOMATCH,
+    mark: readMark(fullMark),
+  }
 }
+
+/** Neither mark nor mask is what a member without a mark has. */
+const readMark = (full: bigint | undefined): Mark | undefined =>
+  full === undefined || full === 0n ? undefined : { mark: Number(full >> 32n), mask: Number(full & 0xffffffffn) }
 
 const isNetworkOf = (family: Family, address: Uint8Array, bits: number | undefined): boolean =>
   bits !== undefined && bits > 0 && bits <= maxBits(family) && isNetwork(address, bits)

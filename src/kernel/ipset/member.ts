@@ -25,8 +25,17 @@ export const ipPortNet = (ip: IP, protocol: Protocol, port: Port, net: Cidr): Me
 
 export const portMember = (port: Port): Member => String(port) as Member
 
+export const ipMember = (ip: IP): Member => ip as string as Member
+
 /** For sets with marks: packets that the rule `SET --map-mark` finds by this member get `mark`, all 32 bits of it. */
 export const ipPortMark = (ip: IP, protocol: Protocol, port: Port, mark: number): Member =>
-  `${ipPort(ip, protocol, port)} skbmark 0x${mark.toString(16)}` as Member
+  `${ipPort(ip, protocol, port)}${markWord}0x${mark.toString(16)}` as Member
 
-export const ipMember = (ip: IP): Member => ip as string as Member
+/** Begins what follows the member in its text. */
+export const markWord = ' skbmark '
+
+/** The text without its mark: what the kernel tells members apart by. */
+export const withoutMark = (member: Member): Member => {
+  const end = member.indexOf(markWord)
+  return end < 0 ? member : (member.slice(0, end) as Member)
+}

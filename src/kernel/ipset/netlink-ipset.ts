@@ -13,13 +13,16 @@ import {
   IPSET_CMD_DEL,
   IPSET_CMD_DESTROY,
   IPSET_CMD_LIST,
+  IPSET_CMD_RENAME,
   IPSET_CMD_SWAP,
+  IPSET_ERR_EXIST_SETNAME2,
 } from './constants.ts'
 import type { Ipset, SetHeader, SetRef, SetSpec } from './ipset.ts'
+import { IpsetError } from './ipset-error.ts'
 import { explain } from './kernel-refusal.ts'
 import type { Member } from './member.ts'
 import { formatMember, parseMember } from './member-value.ts'
-import { createBody, listHeadersBody, setBody, swapBody } from './requests.ts'
+import { createBody, listHeadersBody, setBody, twoNamesBody } from './requests.ts'
 import { checkShape, Session } from './session.ts'
 
 export interface NetlinkIpsetOptions {
@@ -109,7 +112,7 @@ export class NetlinkIpset implements Ipset {
       const request: Request = {
         op,
         type: IPSET_CMD_SWAP,
-        body: swapBody(this.#session.protocol(op, signal), one, other),
+        body: twoNamesBody(this.#session.protocol(op, signal), one, other),
       }
       for (const pause of swapPauses) {
         try {
@@ -122,6 +125,21 @@ export class NetlinkIpset implements Ipset {
         signal.throwIfAborted()
       }
       this.#session.request(request, signal)
+    })
+  }
+
+  async rename(from: string, to: string, signal: AbortSignal): Promise<void> {
+    const op = `rename ${from} ${to}`
+    await explained({ op }, () => {
+      checkName(op, from)
+      checkName(op, to)
+      const body = twoNamesBody(this.#session.protocol(op, signal), from, to)
+      try {
+        this.#session.request({ op, type: IPSET_CMD_RENAME, body }, signal)
+      } catch (cause) {
+        if (!(cause instanceof KernelError) || cause.errno !== IPSET_ERR_EXIST_SETNAME2) throw cause
+        throw new IpsetError({ code: 'exists', op, reason: 'there is a set of the new name', cause })
+      }
     })
   }
 

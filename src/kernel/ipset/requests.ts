@@ -1,5 +1,6 @@
 import type { Writer } from '../netlink/wire.ts'
 import {
+  IPSET_ATTR_CADT_FLAGS,
   IPSET_ATTR_DATA,
   IPSET_ATTR_FAMILY,
   IPSET_ATTR_FLAGS,
@@ -13,6 +14,7 @@ import {
   IPSET_ATTR_SETNAME2,
   IPSET_ATTR_TYPENAME,
   IPSET_FLAG_LIST_HEADER,
+  IPSET_FLAG_WITH_SKBINFO,
   NFGENMSG_LEN,
   NLA_F_NET_BYTEORDER,
 } from './constants.ts'
@@ -41,7 +43,8 @@ export const setBody =
     writer.string(IPSET_ATTR_SETNAME, name)
   }
 
-export const swapBody =
+/** Of IPSET_CMD_SWAP and IPSET_CMD_RENAME. */
+export const twoNamesBody =
   (protocol: number, one: string, other: string): Body =>
   (writer) => {
     setBody(protocol, one)(writer)
@@ -78,6 +81,7 @@ export const createBody =
       writer.u32be(IPSET_ATTR_HASHSIZE | NLA_F_NET_BYTEORDER, hashSize(spec.maxElements))
       writer.u32be(IPSET_ATTR_MAXELEM | NLA_F_NET_BYTEORDER, spec.maxElements)
     }
+    if (spec.marks) writer.u32be(IPSET_ATTR_CADT_FLAGS | NLA_F_NET_BYTEORDER, IPSET_FLAG_WITH_SKBINFO)
     writer.endNest(data)
   }
 

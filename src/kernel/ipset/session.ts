@@ -27,6 +27,9 @@ const knownRevision: Readonly<Record<SetType, number>> = {
   'bitmap:port': 3,
 }
 
+/** The first one that can have marks (skbinfo), from the same file: only this type is ever made with them. */
+const leastRevisionWithMarks = 5
+
 /** Short questions to the kernel, over one socket that is opened when it is first needed, and what was agreed upon. */
 export class Session {
   readonly #open: () => Transport
@@ -66,9 +69,12 @@ export class Session {
   /** The revision of its type that a set is to have. */
   revision(op: string, spec: SetSpec, protocol: number, signal: AbortSignal): number {
     const request: Request = { op, type: IPSET_CMD_TYPE, body: typeBody(protocol, spec) }
-    const revision = highest(this.#ask(request, readRevision, signal), { least: 0, most: knownRevision[spec.type] })
+    const least = spec.marks ? leastRevisionWithMarks : 0
+    const offer = this.#ask(request, readRevision, signal)
+    const revision = highest(offer, { least, most: knownRevision[spec.type] })
     if (revision !== undefined) return revision
-    throw new IpsetError({ code: 'unsupported', op, reason: `the kernel's ${spec.type} is too new` })
+    const reason = offer.most < least ? 'has no marks' : 'is too new'
+    throw new IpsetError({ code: 'unsupported', op, reason: `the kernel's ${spec.type} ${reason}` })
   }
 
   /** Throws when the set is not what it is taken for: the kernel would add what it can to a set of another type. */
