@@ -13,14 +13,16 @@ export interface AddressServer {
   readonly protocol: Protocol
   readonly ip: IP
   readonly port: Port
+  /** Yields to a server of another Service whose external IP is this node address, at the same port. */
+  readonly nodePort: boolean
   readonly shape: VirtualServerShape
-  /** Sorted as the state has its targets. Weight 0: drained. */
+  /** Sorted as the state has its targets. Weight 0: drained; those come last. Servers of one layout share equal lists. */
   readonly realServers: readonly RealServer[]
 }
 
 /**
  * What pods and the node itself find behind external addresses of policy Local: every endpoint, while others find local
- * ones. Found by a mark that the set INSIDE gives to their first packets; which mark, the plan decides.
+ * ones. Found by a mark that the set INSIDE gives to their first packets; which mark, the plan decides (marks.ts).
  */
 export interface InsideServer {
   /** Addresses and ports, each a member of INSIDE. */
@@ -34,15 +36,21 @@ export interface SetElement {
   readonly member: Member
 }
 
+/** Field and reason of a Problem with the Service. */
+export interface LayoutProblem {
+  readonly field: string
+  readonly reason: string
+}
+
 /** Everything that one service port needs. */
 export interface ServiceLayout {
   readonly servers: readonly AddressServer[]
-  /** Undefined where everyone finds the same. */
+  /** Only under externalTrafficPolicy Local, and there always. */
   readonly inside: InsideServer | undefined
-  /** To be addresses of kube-ipvs0. Several service ports may name the same. */
+  /** To be addresses of kube-ipvs0: those that no other interface has. Several service ports may name the same. */
   readonly addresses: readonly IP[]
   /** Without those of INSIDE. Several service ports may name the same. */
   readonly elements: readonly SetElement[]
-  /** What the Service asks for and cannot have here, in one clause each: field and reason of a Problem. */
-  readonly problems: readonly { readonly field: string; readonly reason: string }[]
+  /** What the Service asks for and cannot have here. */
+  readonly problems: readonly LayoutProblem[]
 }

@@ -1,0 +1,25 @@
+import type { Belief, BeliefDelta } from './plan.ts'
+
+/** Call only when the kernel has accepted what the delta stands for. Maps are changed in place: they are large. */
+export const absorb = ({ services, claims, addresses, elements, marks }: Belief, delta: BeliefDelta): Belief => {
+  for (const [id, laid] of delta.services) {
+    if (laid === undefined) services.delete(id)
+    else services.set(id, laid)
+  }
+  for (const [name, list] of delta.claims) {
+    if (list.length === 0) claims.delete(name)
+    else claims.set(name, list)
+  }
+  for (const [ip, uses] of delta.addresses) {
+    if (uses > 0) addresses.set(ip, uses)
+    else addresses.delete(ip)
+  }
+  for (const [key, use] of delta.elements) {
+    if (use.uses > 0) elements.set(key, use)
+    else elements.delete(key)
+  }
+  for (const mark of delta.marks.freed) marks.delete(mark)
+  for (const mark of delta.marks.taken) marks.add(mark)
+  const { host, fixed, rules } = delta
+  return { host, fixed, services, claims, addresses, elements, marks, rules }
+}
