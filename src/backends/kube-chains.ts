@@ -33,6 +33,15 @@ export const serviceChain = /^KUBE-(?:SVC|SVL|EXT|FW|SEP|XLB)-[A-Z2-7]{16}$/
 /** What EXT was called before Kubernetes 1.24. */
 const formerServiceChain = /^KUBE-XLB-[A-Z2-7]{16}$/
 
+/** What of {@link fixedChains} IPVS mode does not have. */
+const iptablesChains: ChainNames = {
+  raw: new Set(),
+  mangle: new Set(['KUBE-PROXY-CANARY']),
+  nat: new Set(['KUBE-NODEPORTS', 'KUBE-PROXY-CANARY']),
+  filter: new Set(['KUBE-SERVICES', 'KUBE-EXTERNAL-SERVICES', 'KUBE-NODEPORTS', 'KUBE-PROXY-CANARY']),
+  security: new Set(),
+}
+
 /**
  * A chain of kube-proxy in iptables or IPVS mode. Kubelet's are not among them: KUBE-FIREWALL, KUBE-MARK-DROP,
  * KUBE-KUBELET-CANARY, KUBE-IPTABLES-HINT.
@@ -40,12 +49,24 @@ const formerServiceChain = /^KUBE-XLB-[A-Z2-7]{16}$/
 export const isKubeProxyChain = (table: TableName, chain: string): boolean =>
   fixedChains[table].has(chain) || ipvsChains[table].has(chain) || (table === 'nat' && serviceChain.test(chain))
 
-/** A chain of kube-proxy that iptables mode never makes: of IPVS mode, or of an early release. */
-export const isOfAnotherMode = (table: TableName, chain: string): boolean =>
-  ipvsChains[table].has(chain) || (table === 'nat' && formerServiceChain.test(chain))
-
 /** What names of chains that only weir has begin with, in any table. */
 export const weirChainPrefix = 'WEIR-'
+
+const weirTables: ReadonlySet<TableName> = new Set(['mangle', 'nat', 'filter'])
+
+/** A chain that only weir has, in mode iptables or ipvs. */
+export const isWeirChain = (table: TableName, chain: string): boolean =>
+  weirTables.has(table) && chain.startsWith(weirChainPrefix)
+
+/** The modes that have chains in iptables: kube-proxy's, and weir's of the same names. */
+export type ChainMode = 'iptables' | 'ipvs'
+
+/** A chain that `mode` never makes: of the other one, or of an early release. In table mangle only mode ipvs has chains of weir. */
+export const isOfAnotherMode = (mode: ChainMode, table: TableName, chain: string): boolean => {
+  if (isWeirChain(table, chain)) return (table === 'mangle') === (mode === 'iptables')
+  if (mode === 'iptables') return ipvsChains[table].has(chain) || (table === 'nat' && formerServiceChain.test(chain))
+  return iptablesChains[table].has(chain) || (table === 'nat' && serviceChain.test(chain))
+}
 
 const builtInChains: ReadonlySet<string> = new Set(['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'])
 
@@ -78,17 +99,20 @@ const entryChains: ReadonlySet<string> = new Set([
 
 export const isEntryChain = (chain: string): boolean => entryChains.has(chain) || chain.startsWith(weirChainPrefix)
 
-/** Of IPVS mode's jump to a chain that iptables mode has, too, and jumps to with another comment. */
-const ipvsFirewallComment = 'kube-proxy firewall rules'
+/** Both modes have this chain, and jump to it with comments of their own. */
+const firewallChain = 'KUBE-PROXY-FIREWALL'
+const firewallComments = {
+  iptables: 'kubernetes load balancer firewall',
+  ipvs: 'kube-proxy firewall rules',
+} as const satisfies Record<ChainMode, string>
 
 const jumpComments: ReadonlySet<string> = new Set([
   'kubernetes service portals',
   'kubernetes externally-visible service portals',
   'kubernetes health check service ports',
   'kubernetes forwarding rules',
-  'kubernetes load balancer firewall',
+  ...Object.values(firewallComments),
   'kubernetes postrouting rules',
-  ipvsFirewallComment,
   'kubernetes health check rules',
   'kubernetes ipvs access filter',
 ])
@@ -108,9 +132,11 @@ export const isKubeProxyJump = (rule: RuleText): boolean => {
   return jumpForms.has(form) && jumpComments.has(words[commentAt] ?? '') && isEntryChain(words.at(-1) ?? '')
 }
 
-/** A jump of IPVS mode, as kube-proxy writes it, to a chain that iptables mode has, too. */
-export const isIpvsJump = (rule: RuleText): boolean =>
-  isKubeProxyJump(rule) && commentOf(rule) === ipvsFirewallComment && ruleTarget(rule)?.name === 'KUBE-PROXY-FIREWALL'
+/** A jump of the other mode, as kube-proxy writes it, to a chain that `mode` has, too. */
+export const isJumpOfAnotherMode = (mode: ChainMode, rule: RuleText): boolean =>
+  isKubeProxyJump(rule) &&
+  ruleTarget(rule)?.name === firewallChain &&
+  commentOf(rule) === firewallComments[mode === 'iptables' ? 'ipvs' : 'iptables']
 
 const commentOf = (rule: RuleText): string | undefined => {
   const words = ruleWords(rule)

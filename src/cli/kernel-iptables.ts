@@ -103,7 +103,10 @@ const takeOver = async (
 ): Promise<Handover> => {
   const { tables, errors } = await tryRemoveOwnTables(everyTable, signal)
   const families = clients.map(({ family }) => family)
-  const report = await removeLeftovers(signal, { kernel: withClients(clients), inUse: { variant, families } })
+  const report = await removeLeftovers(signal, {
+    kernel: withClients(clients),
+    inUse: { mode: 'iptables', variant, families },
+  })
   return {
     lines: [...describeTakeover(report), ...describeOwnTables(tables)],
     errors: [...errors, ...report.errors],

@@ -4,8 +4,7 @@ import { nodePortSelection } from '../config/node-port-selection.ts'
 import type { DetectLocal } from '../desired/detect-local.ts'
 import type { HostSettings } from '../desired/host-state.ts'
 import { assertNever } from '../model/assert-never.ts'
-import { defaultScheduling, type Scheduler, schedulers } from '../model/scheduling.ts'
-import { FatalError } from './fatal.ts'
+import { defaultScheduling } from '../model/scheduling.ts'
 
 /** Must equal the Node object's name: kube-proxy lower-cases the host name too. */
 export const nodeNameOf = ({ hostnameOverride }: Config): string => hostnameOverride ?? hostname().trim().toLowerCase()
@@ -25,20 +24,9 @@ const detectLocal = (config: DetectLocalConfig): DetectLocal => {
   }
 }
 
-/**
- * What Services get that ask for no scheduler, or for one that cannot be had.
- *
- * @throws FatalError when ipvs.scheduler is no scheduler
- */
-export const defaultSchedulerOf = ({ mode, ipvs }: Pick<Config, 'mode' | 'ipvs'>): Scheduler => {
-  if (mode !== 'ipvs') return defaultScheduling.scheduler
-  const wanted = ipvs.scheduler === '' ? 'rr' : ipvs.scheduler
-  const known = ipvsSchedulers.find((name) => name === wanted)
-  if (known !== undefined) return known
-  throw new FatalError(`"${wanted}" is not a scheduler of IPVS: ipvs.scheduler may be ${ipvsSchedulers.join(', ')}`)
-}
-
-const ipvsSchedulers = schedulers.filter((name) => name !== 'random')
+/** What Services get that ask for no scheduler, or for one that cannot be had. In mode ipvs any name that the kernel knows. */
+export const defaultSchedulerOf = ({ mode, ipvs }: Pick<Config, 'mode' | 'ipvs'>): string =>
+  mode === 'ipvs' ? ipvs.scheduler || 'rr' : defaultScheduling.scheduler
 
 /** The part of the configuration that the rules depend on. */
 export const hostSettings = (config: Config): HostSettings => ({

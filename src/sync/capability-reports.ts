@@ -1,7 +1,6 @@
 import type { Capabilities } from '../backends/backend.ts'
 import type { ServiceKey } from '../model/names.ts'
 import type { Problem } from '../model/problem.ts'
-import type { Scheduler } from '../model/scheduling.ts'
 import type { Service } from '../model/service.ts'
 import type { Tracker } from '../track/tracker.ts'
 
@@ -12,7 +11,7 @@ export interface CapabilityReportOptions {
   /** As messages name it. */
   readonly backend: string
   /** What it uses where a Service asks for no scheduler, or for one that it lacks. */
-  readonly defaultScheduler: Scheduler
+  readonly defaultScheduler: string
   readonly report: (problem: Problem) => void
 }
 

@@ -1,36 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ipset, SetHeader } from '../../kernel/ipset/ipset.ts'
 import { type Family, families } from '../../model/ip.ts'
-import { setNamePrefix } from '../iptables/sets.ts'
+import { allSetRoles, setName, setNamePrefix } from '../iptables/sets.ts'
+import { allSetRoles as allIpvsRoles, setName as ipvsSetName } from '../ipvs/sets.ts'
+import type { ChainMode } from '../kube-chains.ts'
 import { type Part, TakeoverError } from './report.ts'
 
-/** IPSET_MAXNAMELEN of linux/netfilter/ipset/ip_set.h, without the final zero. */
-const maxSetName = 31
+/** kube-proxy's sets of a family, and those that we have besides in mode ipvs. */
+const ipvsNames: Readonly<Record<Family, ReadonlySet<string>>> = {
+  IPv4: new Set(allIpvsRoles.map((role) => ipvsSetName(role, 'IPv4'))),
+  IPv6: new Set(allIpvsRoles.map((role) => ipvsSetName(role, 'IPv6'))),
+}
 
-const ipv4Names = [
-  'KUBE-LOOP-BACK',
-  'KUBE-CLUSTER-IP',
-  'KUBE-EXTERNAL-IP',
-  'KUBE-EXTERNAL-IP-LOCAL',
-  'KUBE-LOAD-BALANCER',
-  'KUBE-LOAD-BALANCER-LOCAL',
-  'KUBE-LOAD-BALANCER-FW',
-  'KUBE-LOAD-BALANCER-SOURCE-CIDR',
-  'KUBE-LOAD-BALANCER-SOURCE-IP',
-  'KUBE-NODE-PORT-TCP',
-  'KUBE-NODE-PORT-UDP',
-  'KUBE-NODE-PORT-LOCAL-TCP',
-  'KUBE-NODE-PORT-LOCAL-UDP',
-  'KUBE-NODE-PORT-SCTP-HASH',
-  'KUBE-NODE-PORT-LOCAL-SCTP-HASH',
-  'KUBE-HEALTH-CHECK-NODE-PORT',
-  'KUBE-IPVS-IPS',
-] as const
+/** What the names of our sets begin with, and nobody else's. */
+const ourPrefixes = [...families.map(setNamePrefix), 'WEIR-IPVS-'] as const
 
-/** kube-proxy's sets of both families, as the kernel knows them. */
-export const kubeProxySets: ReadonlySet<string> = new Set(
-  ipv4Names.flatMap((name) => [name, name.replace('KUBE-', 'KUBE-6-').slice(0, maxSetName)]),
-)
+/** kube-proxy's, or ours in any mode. */
+export const isOurSet = (name: string): boolean =>
+  families.some((family) => ipvsNames[family].has(name)) || ourPrefixes.some((prefix) => name.startsWith(prefix))
 
 /** nf_tables gives up the references of deleted rules in the background, some time after the commit. */
 const settleMs = 2_000
@@ -40,21 +27,26 @@ export interface IpsetOptions {
   readonly remove: boolean
   /** Rules were removed just now, so that references may be on their way out. */
   readonly settle: boolean
-  /** Our own sets of these families are in use, and none of this one's business. */
-  readonly inUse: readonly Family[]
+  /** The sets of this mode and these families are in use, and none of this one's business. */
+  readonly inUse: { readonly mode: ChainMode; readonly families: readonly Family[] } | undefined
 }
 
-/** kube-proxy's sets, and ours that are not in use. */
+/** Whether a mode may have a set of that name in that family. */
+const belongs = (name: string, mode: ChainMode, family: Family): boolean => {
+  if (mode === 'ipvs') return ipvsNames[family].has(name)
+  const isRole = allSetRoles.some((role) => setName(role, family) === name)
+  return name.startsWith(setNamePrefix(family)) && (isRole || !ipvsNames[family].has(name))
+}
+
+/** kube-proxy's sets and ours, but for those that are in use. */
 export const ipsetLeftovers = async (
   ipset: Ipset,
   { remove, settle, inUse }: IpsetOptions,
   signal: AbortSignal,
 ): Promise<Part[]> => {
-  const ours = families.filter((family) => !inUse.includes(family)).map(setNamePrefix)
+  const stays = (name: string): boolean => inUse?.families.some((family) => belongs(name, inUse.mode, family)) ?? false
   const findSets = async (): Promise<readonly SetHeader[]> =>
-    (await ipset.list(signal)).filter(
-      ({ name }) => kubeProxySets.has(name) || ours.some((prefix) => name.startsWith(prefix)),
-    )
+    (await ipset.list(signal)).filter(({ name }) => isOurSet(name) && !stays(name))
   try {
     let found = await findSets()
     if (!remove) return [{ counts: { sets: found.length } }]

@@ -8,13 +8,13 @@ import { type LeftBehind, type Part, TakeoverError, variantArea } from './report
 
 export interface IptablesOptions {
   readonly remove: boolean
-  readonly chains: Scope['chains']
+  readonly inUse: Scope['inUse']
 }
 
 /** kube-proxy's and our chains and jumps in one variant and family. Each table is committed by itself. */
 export const iptablesLeftovers = async (
   iptables: Iptables,
-  { remove, chains }: IptablesOptions,
+  { remove, inUse }: IptablesOptions,
   signal: AbortSignal,
 ): Promise<readonly Part[]> => {
   const area = variantArea(iptables.variant)
@@ -27,7 +27,7 @@ export const iptablesLeftovers = async (
     return [{ errors: [new TakeoverError(area, `read ${family(iptables)} tables`, error)] }]
   }
   const parts: Part[] = [{ left: saved.incompatible.map((table) => incompatible(iptables, table)) }]
-  const scope: Scope = { chains, kubelet: hasKubelet(saved) }
+  const scope: Scope = { inUse, kubelet: hasKubelet(saved) }
   for (const table of saved.tables)
     try {
       const plan = planTable(table, scope)

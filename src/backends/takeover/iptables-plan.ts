@@ -1,21 +1,21 @@
 import type { Statement } from '../../kernel/iptables/restore-builder.ts'
 import type { SavedRule, SavedTable } from '../../kernel/iptables/save-parser.ts'
-import type { TableName } from '../../kernel/iptables/table-name.ts'
 import {
+  type ChainMode,
   isEntryChain,
-  isIpvsJump,
+  isJumpOfAnotherMode,
   isKubeProxyChain,
   isKubeProxyJump,
   isOfAnotherMode,
   isSharedFirewallRule,
+  isWeirChain,
   sharedFirewallChain,
-  weirChainPrefix,
 } from '../kube-chains.ts'
 
 /** What of one variant and family goes. */
 export interface Scope {
-  /** `otherModes`: what iptables mode has is in use, and stays. */
-  readonly chains: 'all' | 'otherModes'
+  /** The mode that has this variant and family: its chains stay. */
+  readonly inUse: ChainMode | undefined
   /** Kubelet programs this variant and family, too: KUBE-FIREWALL is its. */
   readonly kubelet: boolean
 }
@@ -34,13 +34,18 @@ export interface TablePlan {
 export const emptyPlan: TablePlan = { statements: [], chains: 0, jumps: 0, foreignRules: [], keptChains: [] }
 
 export const planTable = (table: SavedTable, scope: Scope): TablePlan => {
+  const { inUse } = scope
   const ours = new Set([...table.chains.keys()].filter((chain) => isLeftover(table, chain, scope)))
   const users = table.rules.filter(
     ({ chain, target }) => !ours.has(chain) && target !== undefined && ours.has(target.name),
   )
   const hooks = new Set(users.filter((rule) => isHook(table, rule)))
   const foreignRules = users.filter((rule) => !hooks.has(rule))
-  const jumps = [...hooks, ...(scope.chains === 'all' ? [] : table.rules.filter(({ rule }) => isIpvsJump(rule)))]
+  const otherJumps =
+    inUse === undefined
+      ? []
+      : table.rules.filter(({ chain, rule }) => !ours.has(chain) && isJumpOfAnotherMode(inUse, rule))
+  const jumps = [...hooks, ...otherJumps]
   const kept = reachable(table, ours, foreignRules)
   const removed = [...ours].filter((chain) => !kept.has(chain))
   return {
@@ -57,14 +62,16 @@ export const planTable = (table: SavedTable, scope: Scope): TablePlan => {
   }
 }
 
-const isLeftover = ({ name, rules }: SavedTable, chain: string, { chains, kubelet }: Scope): boolean => {
-  if (chains === 'otherModes') return isOfAnotherMode(name, chain)
-  if (isKubeProxyChain(name, chain) || (ourTables.has(name) && chain.startsWith(weirChainPrefix))) return true
-  if (kubelet || name !== 'filter' || chain !== sharedFirewallChain) return false
+const isLeftover = ({ name, rules }: SavedTable, chain: string, { inUse, kubelet }: Scope): boolean => {
+  if (
+    inUse === undefined
+      ? isKubeProxyChain(name, chain) || isWeirChain(name, chain)
+      : isOfAnotherMode(inUse, name, chain)
+  )
+    return true
+  if (inUse === 'iptables' || kubelet || name !== 'filter' || chain !== sharedFirewallChain) return false
   return rules.every((rule) => rule.chain !== chain || isSharedFirewallRule(rule.rule))
 }
-
-const ourTables: ReadonlySet<TableName> = new Set(['mangle', 'nat', 'filter'])
 
 /**
  * Whether a rule outside these chains is one of their own hooks. In a built-in chain a jump to an entry chain is,

@@ -36,8 +36,8 @@ const programmed = async (...changes: readonly TableChange[]): Promise<FakeIptab
   return iptables
 }
 
-const remove = async (iptables: FakeIptables, chains: 'all' | 'otherModes'): Promise<TakeoverReport> =>
-  mergeParts(await iptablesLeftovers(iptables, { remove: true, chains }, signal))
+const remove = async (iptables: FakeIptables, inUse?: 'iptables' | 'ipvs'): Promise<TakeoverReport> =>
+  mergeParts(await iptablesLeftovers(iptables, { remove: true, inUse }, signal))
 
 /** User-defined chains as `table chain`, and rules as `table chain rule`. */
 const content = async (iptables: FakeIptables): Promise<readonly string[]> => {
@@ -92,7 +92,7 @@ const afterIpvs = (): readonly TableChange[] => [
 describe('where mode iptables runs', () => {
   it('what it has stays, what mode ipvs alone has goes', async () => {
     const iptables = await programmed(...afterIpvs())
-    const { counts, left, errors } = await remove(iptables, 'otherModes')
+    const { counts, left, errors } = await remove(iptables, 'iptables')
     expect([counts.chains, counts.jumps, left, errors]).toEqual([7, 5, [], []])
     expect(await content(iptables)).toEqual([
       'mangle KUBE-PROXY-CANARY',
@@ -111,15 +111,75 @@ describe('where mode iptables runs', () => {
 
   it('chains of our own layouts stay', async () => {
     const iptables = await programmed(table('nat', ['WEIR-SVC-0A', 'KUBE-NODEPORTS']))
-    expect((await remove(iptables, 'otherModes')).counts.chains).toBe(0)
+    expect((await remove(iptables, 'iptables')).counts.chains).toBe(0)
     expect(iptables.restores).toHaveLength(1)
   })
 })
 
-describe('where mode iptables does not run', () => {
+/** A node where mode ipvs has taken over from mode iptables. */
+const afterIptables = (): readonly TableChange[] => [
+  table(
+    'nat',
+    ['KUBE-SERVICES', 'KUBE-NODEPORTS', 'KUBE-MARK-MASQ', 'KUBE-NODE-PORT', `KUBE-SVC-${hash}`, 'WEIR-SERVICES'],
+    [
+      ['PREROUTING', services],
+      ['KUBE-SERVICES', jump('KUBE-NODE-PORT')],
+      ['KUBE-NODEPORTS', jump(`KUBE-SVC-${hash}`)],
+      ['WEIR-SERVICES', jump(`KUBE-SVC-${hash}`)],
+    ],
+  ),
+  table(
+    'filter',
+    [
+      'KUBE-SERVICES',
+      'KUBE-EXTERNAL-SERVICES',
+      'KUBE-NODEPORTS',
+      'KUBE-FIREWALL',
+      'KUBE-PROXY-FIREWALL',
+      'KUBE-IPVS-FILTER',
+    ],
+    [
+      ['INPUT', jump('KUBE-PROXY-FIREWALL', 'kube-proxy firewall rules')],
+      ['INPUT', jump('KUBE-FIREWALL')],
+      ['INPUT', firewall],
+      ['INPUT', jump('KUBE-NODEPORTS', 'kubernetes health check service ports')],
+      ['FORWARD', jump('KUBE-SERVICES', 'kubernetes service portals', '-m', 'conntrack', '--ctstate', 'NEW')],
+      ['KUBE-FIREWALL', localnet],
+    ],
+  ),
+  table('mangle', ['KUBE-PROXY-CANARY', 'WEIR-IPVS-INPUT'], [['INPUT', jump('WEIR-IPVS-INPUT')]]),
+]
+
+describe('where mode ipvs runs', () => {
+  it('what it has stays, what mode iptables alone has goes', async () => {
+    const iptables = await programmed(...afterIptables())
+    const { counts, left, errors } = await remove(iptables, 'ipvs')
+    expect([counts.chains, counts.jumps, left, errors]).toEqual([8, 4, [], []])
+    expect(await content(iptables)).toEqual([
+      'mangle WEIR-IPVS-INPUT',
+      'mangle INPUT -j WEIR-IPVS-INPUT',
+      'nat KUBE-SERVICES',
+      'nat KUBE-MARK-MASQ',
+      'nat KUBE-NODE-PORT',
+      `nat PREROUTING ${services}`,
+      'nat KUBE-SERVICES -j KUBE-NODE-PORT',
+      'filter KUBE-PROXY-FIREWALL',
+      'filter KUBE-IPVS-FILTER',
+      `filter INPUT ${jump('KUBE-PROXY-FIREWALL', 'kube-proxy firewall rules')}`,
+    ])
+  })
+
+  it('its chains of table mangle go where mode iptables runs', async () => {
+    const iptables = await programmed(...afterIptables())
+    await remove(iptables, 'iptables')
+    expect((await content(iptables)).filter((line) => line.startsWith('mangle'))).toEqual(['mangle KUBE-PROXY-CANARY'])
+  })
+})
+
+describe('where neither runs', () => {
   it('all of it goes', async () => {
     const iptables = await programmed(...afterIpvs())
-    const { left, errors } = await remove(iptables, 'all')
+    const { left, errors } = await remove(iptables)
     expect([left, errors, await content(iptables)]).toEqual([[], [], []])
   })
 
@@ -137,7 +197,7 @@ describe('where mode iptables does not run', () => {
       ),
       table('raw', ['WEIR-A']),
     )
-    const { counts, left } = await remove(iptables, 'all')
+    const { counts, left } = await remove(iptables)
     expect([counts.chains, counts.jumps, left]).toEqual([3, 1, []])
     expect(await content(iptables)).toEqual(['raw WEIR-A', 'nat weir-c', 'nat OUTPUT -j weir-c'])
   })
@@ -158,25 +218,25 @@ describe('KUBE-FIREWALL', () => {
   it.each(['KUBE-KUBELET-CANARY', 'KUBE-IPTABLES-HINT'])('is kubelet’s where there is %s', async (chain) => {
     const iptables = await programmed(shared(), table('mangle', [chain]))
     const before = await content(iptables)
-    expect(await remove(iptables, 'all')).toMatchObject({ counts: { chains: 0, jumps: 0 }, left: [] })
+    expect(await remove(iptables)).toMatchObject({ counts: { chains: 0, jumps: 0 }, left: [] })
     expect(await content(iptables)).toEqual(before)
   })
 
   it('is ours otherwise', async () => {
     const iptables = await programmed(shared(), table('nat', ['KUBE-KUBELET-CANARY']))
-    expect(await remove(iptables, 'all')).toMatchObject({ counts: { chains: 1, jumps: 2 }, left: [] })
+    expect(await remove(iptables)).toMatchObject({ counts: { chains: 1, jumps: 2 }, left: [] })
     expect(await content(iptables)).toEqual(['nat KUBE-KUBELET-CANARY'])
   })
 
   it('stays with rules that kube-proxy does not put there', async () => {
     const iptables = await programmed(shared(jump('DROP', 'an administrator’s')))
-    expect((await remove(iptables, 'all')).counts).toMatchObject({ chains: 0, jumps: 0 })
+    expect((await remove(iptables)).counts).toMatchObject({ chains: 0, jumps: 0 })
   })
 
   it('stays where table mangle cannot be read', async () => {
     const iptables = await programmed(shared())
     const { tables } = await iptables.save(signal)
     iptables.save = async () => ({ tables, incompatible: ['mangle'] })
-    expect(await remove(iptables, 'all')).toMatchObject({ counts: { chains: 0, jumps: 0 } })
+    expect(await remove(iptables)).toMatchObject({ counts: { chains: 0, jumps: 0 } })
   })
 })

@@ -14,8 +14,9 @@ import { parseProcIpVs } from '../../kernel/ipvs/proc-ip-vs.ts'
 import { FakeRoute } from '../../kernel/route/fake-route.ts'
 import type { InterfaceAddress } from '../../kernel/route/interface-address.ts'
 import { familyOf, parseIP } from '../../model/ip.ts'
+import { setName as ipvsSetName } from '../ipvs/sets.ts'
 import { isKubeProxyChain, isKubeProxyJump } from '../kube-chains.ts'
-import { kubeProxySets } from './ipset-leftovers.ts'
+import { isOurSet } from './ipset-leftovers.ts'
 import { planTable } from './iptables-plan.ts'
 import { isClean, noCounts } from './report.ts'
 import { findLeftovers, type InUse, removeLeftovers, type TakeoverKernel } from './takeover.ts'
@@ -87,7 +88,7 @@ describe('planTable', () => {
   const plan = (chains: string, rules: string) => {
     const [table] = parseSave(`*nat\n:PREROUTING ACCEPT [0:0]\n${chains}${rules}COMMIT\n`).tables
     if (table === undefined) throw new Error('no table')
-    return planTable(table, { chains: 'all', kubelet: true })
+    return planTable(table, { inUse: undefined, kubelet: true })
   }
 
   it('removes jumps, then rules, then chains', () => {
@@ -136,11 +137,20 @@ describe('planTable', () => {
 })
 
 describe('set names', () => {
-  it('are 17 of each family, cut where the kernel’s limit is', () => {
-    expect(kubeProxySets.size).toBe(34)
-    expect([...kubeProxySets].every((name) => name.length <= 31)).toBe(true)
-    for (const name of ['KUBE-6-LOAD-BALANCER-SOURCE-CID', 'KUBE-6-NODE-PORT-LOCAL-SCTP-HAS', 'KUBE-6-IPVS-IPS'])
-      expect(kubeProxySets.has(name)).toBe(true)
+  it('of kube-proxy are 17 of each family, cut where the kernel’s limit is', () => {
+    const ofKubeProxy = [
+      ...['LOOP-BACK', 'CLUSTER-IP', 'EXTERNAL-IP', 'EXTERNAL-IP-LOCAL', 'LOAD-BALANCER', 'LOAD-BALANCER-LOCAL'],
+      ...['LOAD-BALANCER-FW', 'LOAD-BALANCER-SOURCE-CIDR', 'LOAD-BALANCER-SOURCE-IP', 'NODE-PORT-TCP', 'NODE-PORT-UDP'],
+      ...['NODE-PORT-LOCAL-TCP', 'NODE-PORT-LOCAL-UDP', 'NODE-PORT-SCTP-HASH', 'NODE-PORT-LOCAL-SCTP-HASH'],
+      ...['HEALTH-CHECK-NODE-PORT', 'IPVS-IPS'],
+    ]
+    expect(ofKubeProxy).toHaveLength(17)
+    for (const name of ofKubeProxy) {
+      expect(isOurSet(`KUBE-${name}`)).toBe(true)
+      expect(isOurSet(`KUBE-6-${name}`.slice(0, 31))).toBe(true)
+      expect(isOurSet(`KUBE-6-${name}X`)).toBe(false)
+    }
+    expect(isOurSet('KUBE-6-NODE-PORT-LOCAL-SCTP-HASH')).toBe(false)
   })
 })
 
@@ -210,7 +220,7 @@ describe('iptables', () => {
         }),
       ),
     )
-    const inUse: InUse = { variant: 'nft', families: ['IPv4'] }
+    const inUse: InUse = { mode: 'iptables', variant: 'nft', families: ['IPv4'] }
     const { counts } = await removeLeftovers(signal, { kernel: nodeWith({ iptables }), inUse })
     expect(counts.chains).toBe(3)
     const written = iptables.map(({ variant, family, restores }) => [variant, family, restores.length])
@@ -256,8 +266,26 @@ describe('ipset', () => {
       return (await ipset.list(signal)).map(({ name }) => name)
     }
     expect(await left()).toEqual(['WEIR-5-X', 'WEIRD'])
-    expect(await left({ variant: 'nft', families: ['IPv4', 'IPv6'] })).toEqual(names.slice(0, -1))
-    expect(await left({ variant: 'nft', families: ['IPv6'] })).toEqual(['WEIR-6-NP-TCP', 'WEIR-5-X', 'WEIRD'])
+    expect(await left({ mode: 'iptables', variant: 'nft', families: ['IPv4', 'IPv6'] })).toEqual(names.slice(0, -1))
+    expect(await left({ mode: 'iptables', variant: 'nft', families: ['IPv6'] })).toEqual([
+      'WEIR-6-NP-TCP',
+      'WEIR-5-X',
+      'WEIRD',
+    ])
+  })
+
+  it('destroys what mode ipvs has where mode iptables is in use, and the other way round', async () => {
+    const ofIpvs = (['IPv4', 'IPv6'] as const).flatMap((family) =>
+      (['INSIDE', 'CLUSTER-IP'] as const).map((role) => ipvsSetName(role, family)),
+    )
+    const left = async (mode: InUse['mode'], families: InUse['families']): Promise<readonly string[]> => {
+      const ipset = new FakeIpset([...ofIpvs, 'WEIR-4-NP-TCP', 'WEIR-6-GROWN'].map((name) => set(name)))
+      await removeLeftovers(signal, { kernel: nodeWith({ ipset }), inUse: { mode, variant: 'legacy', families } })
+      return (await ipset.list(signal)).map(({ name }) => name)
+    }
+    expect(await left('iptables', ['IPv4', 'IPv6'])).toEqual(['WEIR-4-NP-TCP', 'WEIR-6-GROWN'])
+    expect(await left('ipvs', ['IPv4', 'IPv6'])).toEqual(ofIpvs)
+    expect(await left('ipvs', ['IPv4'])).toEqual(ofIpvs.slice(0, 2))
   })
 
   it('goes on after one that fails', async () => {

@@ -8,6 +8,7 @@ import type { VirtualServers } from '../../kernel/ipvs/virtual-server.ts'
 import type { Route } from '../../kernel/route/interface-address.ts'
 import { NetlinkRoute } from '../../kernel/route/netlink-route.ts'
 import { type Family, families } from '../../model/ip.ts'
+import type { ChainMode } from '../kube-chains.ts'
 import { ipsetLeftovers } from './ipset-leftovers.ts'
 import { iptablesLeftovers } from './iptables-leftovers.ts'
 import { ipvsLeftovers } from './ipvs-leftovers.ts'
@@ -30,13 +31,14 @@ export interface TakeoverOptions {
   readonly kernel?: TakeoverKernel
   /** Where to look; everywhere without it. */
   readonly only?: readonly Area[]
-  /** What mode iptables programs itself, and so stays. */
+  /** What mode iptables or ipvs programs itself, and so stays. */
   readonly inUse?: InUse
 }
 
 export interface InUse {
+  readonly mode: ChainMode
   readonly variant: Variant
-  /** Whose chains, and ipsets if it has any, they are. */
+  /** Whose chains, ipsets and virtual servers they are. */
   readonly families: readonly Family[]
 }
 
@@ -56,7 +58,7 @@ export const nodeKernel = ({ run = realRun, ...options }: IptablesClientOptions 
 }
 
 /**
- * What kube-proxy in any of its modes, or we in mode iptables, have left in the kernel. Changes nothing. Rejects only
+ * What kube-proxy in any of its modes, or we in modes iptables and ipvs, have left in the kernel. Changes nothing. Rejects only
  * when aborted.
  */
 export const findLeftovers = (signal: AbortSignal, options: TakeoverOptions = {}): Promise<TakeoverReport> =>
@@ -92,14 +94,15 @@ const search = async (
   for (const client of iptables)
     if (only.includes(variantArea(client.variant))) {
       const isInUse = client.variant === inUse?.variant && inUse.families.includes(client.family)
-      const found = await iptablesLeftovers(client, { remove, chains: isInUse ? 'otherModes' : 'all' }, signal)
+      const found = await iptablesLeftovers(client, { remove, inUse: isInUse ? inUse.mode : undefined }, signal)
       for (const { counts } of found) chains += counts?.chains ?? 0
       parts.push(...found)
     }
-  if (only.includes('ipvs')) parts.push(...(await ipvsLeftovers(virtualServers, route, remove, signal)))
+  if (only.includes('ipvs') && inUse?.mode !== 'ipvs')
+    parts.push(...(await ipvsLeftovers(virtualServers, route, remove, signal)))
   // Last, because the rules hold the sets. Where we write rules, they may just have taken the place of such.
   const settle = chains > 0 || inUse !== undefined
-  const sets = { remove, settle, inUse: inUse?.families ?? [] }
+  const sets = { remove, settle, inUse }
   if (only.includes('ipset')) parts.push(...(await ipsetLeftovers(ipset, sets, signal)))
   return parts
 }
