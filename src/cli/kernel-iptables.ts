@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { IptablesBackend } from '../backends/iptables/backend.ts'
 import { invalidDropped, localhostAccepted, type NodeFacts } from '../backends/iptables/prepare.ts'
+import { setRoles } from '../backends/iptables/sets.ts'
 import { concernsUs } from '../backends/kube-chains.ts'
 import { nodeKernel, removeLeftovers, type TakeoverKernel } from '../backends/takeover/takeover.ts'
 import type { Config } from '../config/config.ts'
@@ -47,7 +48,7 @@ export const openIptables = async (
   try {
     const facts = await prepareIptables(config, { servesIPv4: tools.has('IPv4'), nfacct }, signal)
     if (facts.routeLocalnet) logger.info('route_localnet is on, so that NodePorts answer on 127.0.0.1')
-    const noSets = config.iptables.ipset ? await setsObstacle(ipset, signal) : undefined
+    const noSets = config.iptables.ipset ? await setsObstacle(ipset, Object.values(setRoles), signal) : undefined
     if (noSets !== undefined) logger.warn(`no ipsets can be had, using kube-proxy's rules instead: ${noSets}`)
     const served = [...tools.values()].map((tool) => ({ tool, iptables: clientOf(tool, watch) }))
     const backends = served.map(({ tool, iptables }) => {
