@@ -34,7 +34,7 @@ const someMember = (random: Random, { type, family, marks: marked }: SetRef): Me
   const upTo = <T>(list: readonly [T, ...T[]], wrong: number): T =>
     list[random(random(10) === 0 ? list.length : list.length - wrong)] ?? list[0]
   if (type === 'bitmap:port') return upTo(['1', '2', '65535', '0', '65536', '01'], 2) as Member
-  if (type === 'hash:ip') return pick(random, addresses[family]) as string as Member
+  if (type === 'hash:ip') return upTo([...addresses[family], family === 'IPv4' ? '0.0.0.0' : '::'], 1) as Member
   const ipPort = `${pick(random, addresses[family])},${upTo(services, 2)}`
   if (type === 'hash:ip,port') return `${ipPort}${marked ? upTo(marks, 1) : ''}` as Member
   return `${ipPort},${type === 'hash:ip,port,ip' ? pick(random, addresses[family]) : upTo(networks[family], 3)}` as Member

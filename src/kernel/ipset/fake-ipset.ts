@@ -121,6 +121,7 @@ export class FakeIpset implements Ipset {
     this.#change(op, set, members, signal, (found, member) => {
       if (withoutMark(member) !== member && !found.options.includes('skbinfo'))
         throw new IpsetError({ code: 'typeMismatch', op, member, reason: noMarks })
+      if (found.type === 'hash:ip' && isNull(member)) throw cannotHold(op, member)
       const key = keyOf(member)
       if (!found.members.has(key) && found.maxElements !== undefined && found.members.size >= found.maxElements)
         throw new IpsetError({ code: 'full', op, member, reason: 'the set is full' })
@@ -129,13 +130,11 @@ export class FakeIpset implements Ipset {
   }
 
   async remove(set: SetRef, members: Iterable<Member>, signal: AbortSignal): Promise<void> {
-    this.#change(
-      `remove ${set.name}`,
-      set,
-      members,
-      signal,
-      (found, member) => void found.members.delete(keyOf(member)),
-    )
+    const op = `remove ${set.name}`
+    this.#change(op, set, members, signal, (found, member) => {
+      if (found.type === 'hash:ip' && isNull(member)) throw cannotHold(op, member)
+      found.members.delete(keyOf(member))
+    })
   }
 
   #change(
@@ -169,3 +168,8 @@ export class FakeIpset implements Ipset {
 }
 
 const keyOf = (member: Member): string => withoutMark(member).replace(/ nomatch$/, '')
+
+/** IPSET_ERR_HASH_ELEM of the kernel's hash:ip. */
+const isNull = (member: Member): boolean => member === '0.0.0.0' || member === '::'
+const cannotHold = (op: string, member: Member): IpsetError =>
+  new IpsetError({ code: 'invalid', op, member, reason: 'the set cannot hold this member' })

@@ -62,6 +62,8 @@ export interface TransportOptions {
    * that much is granted and no more, see {@link Transport.buffers}.
    */
   readonly sendBuffer?: number
+  /** Dumps are filtered in the kernel as their requests say, where it can (rtnetlink, since Linux 4.20). */
+  readonly strictDumps?: boolean
   /** Bytes, within net.core.rmem_max likewise. Replies and events beyond it are lost, and reported as `overflow`. */
   readonly receiveBuffer?: number
 }
@@ -80,6 +82,7 @@ const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_DROP_MEMBERSHIP = 2
 const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
+const NETLINK_GET_STRICT_CHK = 12
 
 /** fcntl(2), of asm-generic/fcntl.h. */
 const F_GETFL = 3
@@ -90,6 +93,7 @@ const O_ASYNC = 0x2000
 
 const EAGAIN = 11
 const EINTR = 4
+const ENOPROTOOPT = 92
 
 /** recvfrom() answers with the length that a datagram has, even where it was cut. */
 const MSG_TRUNC = 0x20
@@ -110,12 +114,13 @@ class Socket implements WakingTransport {
   readonly #senderLength = new Uint32Array(1)
   #closed = false
 
-  constructor({ protocol, groups = [], sendBuffer, receiveBuffer }: TransportOptions) {
+  constructor({ protocol, groups = [], sendBuffer, receiveBuffer, strictDumps = false }: TransportOptions) {
     this.#fd = libc().socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)
     if (this.#fd < 0) throw KernelError.ofErrno('socket(AF_NETLINK)', libc().errno())
     try {
       this.#option(SOL_NETLINK, NETLINK_CAP_ACK, 1)
       this.#option(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+      if (strictDumps) this.#filterDumps()
       if (sendBuffer !== undefined) this.#bufferSize(SO_SNDBUFFORCE, SO_SNDBUF, sendBuffer)
       if (receiveBuffer !== undefined) this.#bufferSize(SO_RCVBUFFORCE, SO_RCVBUF, receiveBuffer)
       this.buffers = { send: this.#sizeOf(SO_SNDBUF), receive: this.#sizeOf(SO_RCVBUF) }
@@ -218,6 +223,14 @@ class Socket implements WakingTransport {
     const detail = `a datagram of ${length} bytes where ${this.#buffer.length} were expected`
     this.#buffer = new Uint8Array(length)
     return new KernelError({ code: 'overflow', op: 'receive netlink datagram', detail })
+  }
+
+  #filterDumps(): void {
+    try {
+      this.#option(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.errno !== ENOPROTOOPT) throw error
+    }
   }
 
   #option(level: number, option: number, value: number): void {

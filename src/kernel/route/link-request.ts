@@ -47,6 +47,15 @@ export const bringUpRequest = ({ name, index }: Link): Request => ({
   },
 })
 
+export const indexedLinkRequest = (index: number): Request => ({
+  op: `find link ${index}`,
+  type: RTM_GETLINK,
+  body: (writer) => {
+    const at = writer.reserve(ifinfomsgLength)
+    writer.view.setInt32(at + indexAt, index, littleEndian)
+  },
+})
+
 /** `type` is RTM_GETLINK or RTM_DELLINK; ENODEV when there is no such link. */
 export const namedLinkRequest = (type: number, name: string): Request => ({
   op: `${type === RTM_GETLINK ? 'find' : 'delete'} link ${name}`,

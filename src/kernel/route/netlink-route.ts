@@ -1,10 +1,9 @@
 import { constants } from 'node:os'
-import type { IP } from '../../model/ip.ts'
 import { Connection, dump, type Request } from '../netlink/connection.ts'
 import { protocols } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
 import { openTransport, type Transport } from '../netlink/transport.ts'
-import type { MessageReader, Writer } from '../netlink/wire.ts'
+import { littleEndian, type MessageReader, type Writer } from '../netlink/wire.ts'
 import { byIndexAndAddress } from './address-list.ts'
 import { addition, removal } from './address-request.ts'
 import type {
@@ -16,7 +15,7 @@ import type {
   LinkLoss,
   Route,
 } from './interface-address.ts'
-import { bringUpRequest, dummyRequest, namedLinkRequest, otherKind } from './link-request.ts'
+import { bringUpRequest, dummyRequest, indexedLinkRequest, namedLinkRequest, otherKind } from './link-request.ts'
 import {
   ifaddrmsgLength,
   ifinfomsgLength,
@@ -28,34 +27,35 @@ import {
   readAddress,
   readLink,
 } from './rtnetlink.ts'
-import { watch } from './watch.ts'
+import { AddressWatcher } from './watch-addresses.ts'
+import { watchLink } from './watch-link.ts'
 
-const open = (): Transport => openTransport({ protocol: protocols.route, receiveBuffer: 1 << 20 })
+const { EADDRNOTAVAIL, EEXIST, ENODEV } = constants.errno
+
+export const openRoute = (): Transport =>
+  openTransport({ protocol: protocols.route, sendBuffer: 1 << 18, receiveBuffer: 1 << 20, strictDumps: true })
 
 /** {@link Route} over rtnetlink. A socket belongs to the network namespace it was opened in. */
 export class NetlinkRoute implements Route {
   async listAddresses(signal: AbortSignal): Promise<readonly InterfaceAddress[]> {
-    // Addresses first: an interface that is gone by the time of the second dump has taken its addresses with it.
-    const found = await dumpAddresses(signal)
-    const names = new Map((await dumpLinks(signal)).map(({ index, name }) => [index, name]))
-    const addresses: InterfaceAddress[] = []
-    for (const address of found) {
-      const name = names.get(address.index)
-      if (name !== undefined) addresses.push({ ...address, interface: name })
-    }
-    return addresses.sort(byIndexAndAddress)
+    return [...(await readAll(signal)).values()].flat().sort(byIndexAndAddress)
   }
 
   watchAddresses(
     onChange: (addresses: readonly InterfaceAddress[]) => void,
     signal: AbortSignal,
-    { onError = () => {} }: AddressWatch = {},
+    options: AddressWatch = {},
   ): Promise<readonly InterfaceAddress[]> {
-    return watch((again) => this.listAddresses(again), onChange, signal, onError)
+    const reader = {
+      all: readAll,
+      linkOf: async (index: number) => readOneLink(indexedLinkRequest(index), signal),
+      addressesOf: readAddressesOf,
+    }
+    return new AddressWatcher(reader, onChange, signal, options).start()
   }
 
-  async watchLink(_name: string, _onLoss: (loss: LinkLoss) => void, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
+  async watchLink(name: string, onLoss: (loss: LinkLoss) => void, signal: AbortSignal): Promise<void> {
+    watchLink(name, () => readOneLink(namedLinkRequest(RTM_GETLINK, name), signal), onLoss, signal)
   }
 
   async listLinks(signal: AbortSignal): Promise<readonly Link[]> {
@@ -63,11 +63,11 @@ export class NetlinkRoute implements Route {
   }
 
   async findLink(name: string, signal: AbortSignal): Promise<Link | undefined> {
-    let link: Link | undefined
-    const found = ifThere(namedLinkRequest(RTM_GETLINK, name), signal, (message) => {
-      if (message.type === RTM_NEWLINK) link = readLink(message)
-    })
-    return found ? link : undefined
+    return readOneLink(namedLinkRequest(RTM_GETLINK, name), signal)
+  }
+
+  async deleteLink(name: string, signal: AbortSignal): Promise<boolean> {
+    return ifThere(namedLinkRequest(RTM_DELLINK, name), signal)
   }
 
   async ensureDummy(name: string, signal: AbortSignal): Promise<boolean> {
@@ -79,11 +79,9 @@ export class NetlinkRoute implements Route {
         if (!(error instanceof KernelError) || error.code !== 'exists') throw error
       }
       const found = await this.findLink(name, signal)
-      // Deleted since the kernel found it.
-      if (found === undefined) continue
-      if (found.kind !== 'dummy') throw otherKind(found)
-      if (!found.up) once(bringUpRequest(found), signal)
-      return false
+      if (found !== undefined && found.kind !== 'dummy') throw otherKind(found)
+      if (found?.up || (found !== undefined && ifThere(bringUpRequest(found), signal))) return false
+      // Deleted since the kernel refused to make another.
     }
   }
 
@@ -92,43 +90,69 @@ export class NetlinkRoute implements Route {
     { add, remove }: AddressChange,
     signal: AbortSignal,
   ): Promise<readonly AddressRefusal[]> {
-    const link = await this.findLink(name, signal)
-    if (link === undefined) throw new KernelError({ code: 'notFound', op: `change addresses of ${name}` })
-    const refusals: AddressRefusal[] = []
-    const connection = new Connection(open())
-    const each = (ips: readonly IP[], request: (ip: IP) => Request, done: number): void => {
-      for (const ip of ips)
-        try {
-          connection.request(request(ip), signal)
-        } catch (error) {
-          if (!(error instanceof KernelError)) throw error
-          if (error.errno === constants.errno.ENODEV) throw error
-          if (error.errno !== done) refusals.push({ ip, error })
-        }
-    }
+    signal.throwIfAborted()
+    const connection = new Connection(openRoute())
     try {
-      each(remove, (ip) => removal(ip, link), constants.errno.EADDRNOTAVAIL)
-      each(add, (ip) => addition(ip, link), constants.errno.EEXIST)
+      const link = findIn(connection, namedLinkRequest(RTM_GETLINK, name), signal)
+      if (link === undefined) throw noLink(name)
+      const changes = [...remove.map((ip) => removal(ip, link)), ...add.map((ip) => addition(ip, link))]
+      const refusals: AddressRefusal[] = []
+      for (const { index, error } of await connection.exchange(changes, signal)) {
+        if (error.errno === ENODEV) throw noLink(name, error)
+        const isAddition = index >= remove.length
+        if (error.errno === (isAddition ? EEXIST : EADDRNOTAVAIL)) continue
+        const ip = isAddition ? add[index - remove.length] : remove[index]
+        if (ip !== undefined) refusals.push({ ip, error })
+      }
+      return refusals
     } finally {
       connection.close()
     }
-    return refusals
-  }
-
-  async deleteLink(name: string, signal: AbortSignal): Promise<boolean> {
-    return ifThere(namedLinkRequest(RTM_DELLINK, name), signal)
   }
 }
 
-const dumpAddresses = async (signal: AbortSignal): Promise<readonly Omit<InterfaceAddress, 'interface'>[]> => {
-  const found: Omit<InterfaceAddress, 'interface'>[] = []
-  const body = (writer: Writer): void => void writer.reserve(ifaddrmsgLength)
+const noLink = (name: string, cause?: KernelError): KernelError =>
+  new KernelError({ code: 'notFound', op: `change addresses of ${name}`, errno: ENODEV, cause })
+
+/** Every interface with its addresses. */
+const readAll = async (signal: AbortSignal): Promise<Map<Link, InterfaceAddress[]>> => {
+  // Addresses first: an interface that is gone by the time of the second dump has taken its addresses with it.
+  const found = await dumpAddresses(0, signal)
+  const links = new Map((await dumpLinks(signal)).map((link) => [link.index, link]))
+  const all = new Map([...links.values()].map((link): [Link, InterfaceAddress[]] => [link, []]))
+  for (const address of found) {
+    const link = links.get(address.index)
+    if (link !== undefined) all.get(link)?.push({ ...address, interface: link.name })
+  }
+  return all
+}
+
+const readAddressesOf = async (link: Link, signal: AbortSignal): Promise<readonly InterfaceAddress[]> => {
+  try {
+    const found = await dumpAddresses(link.index, signal)
+    return found.map((address) => ({ ...address, interface: link.name }))
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === ENODEV) return []
+    throw error
+  }
+}
+
+type Nameless = Omit<InterfaceAddress, 'interface'>
+
+/** Of one interface, or of all with index 0. */
+const dumpAddresses = async (index: number, signal: AbortSignal): Promise<readonly Nameless[]> => {
+  const found: Nameless[] = []
+  const body = (writer: Writer): void => {
+    const at = writer.reserve(ifaddrmsgLength)
+    writer.view.setInt32(at + 4, index, littleEndian)
+  }
   await dump(
-    open,
+    openRoute,
     { op: 'list addresses', type: RTM_GETADDR, body },
     (message) => {
       const address = message.type === RTM_NEWADDR ? readAddress(message) : undefined
-      if (address !== undefined) found.push(address)
+      // Kernels that do not filter answer with all.
+      if (address !== undefined && (index === 0 || address.index === index)) found.push(address)
     },
     signal,
     { restart: () => found.splice(0) },
@@ -140,7 +164,7 @@ const dumpLinks = async (signal: AbortSignal): Promise<Link[]> => {
   const links: Link[] = []
   const body = (writer: Writer): void => void writer.reserve(ifinfomsgLength)
   await dump(
-    open,
+    openRoute,
     { op: 'list links', type: RTM_GETLINK, body },
     (message) => {
       const link = message.type === RTM_NEWLINK ? readLink(message) : undefined
@@ -152,22 +176,42 @@ const dumpLinks = async (signal: AbortSignal): Promise<Link[]> => {
   return links
 }
 
-const once = (request: Request, signal: AbortSignal, onReply?: (message: MessageReader) => void): void => {
-  const connection = new Connection(open())
+const withConnection = <T>(work: (connection: Connection) => T): T => {
+  const connection = new Connection(openRoute())
   try {
-    connection.request(request, signal, onReply)
+    return work(connection)
   } finally {
     connection.close()
   }
 }
 
+const once = (request: Request, signal: AbortSignal): void =>
+  withConnection((connection) => connection.request(request, signal))
+
 /** False when the kernel knows no such link. */
-const ifThere = (...[request, signal, onReply]: Parameters<typeof once>): boolean => {
-  try {
-    once(request, signal, onReply)
+const ifThere = (request: Request, signal: AbortSignal): boolean =>
+  unlessMissing(() => {
+    once(request, signal)
     return true
+  }) ?? false
+
+const readOneLink = (request: Request, signal: AbortSignal): Link | undefined =>
+  withConnection((connection) => findIn(connection, request, signal))
+
+const findIn = (connection: Connection, request: Request, signal: AbortSignal): Link | undefined =>
+  unlessMissing(() => {
+    let link: Link | undefined
+    connection.request(request, signal, (message: MessageReader) => {
+      if (message.type === RTM_NEWLINK) link = readLink(message)
+    })
+    return link
+  })
+
+const unlessMissing = <T>(work: () => T): T | undefined => {
+  try {
+    return work()
   } catch (error) {
-    if (error instanceof KernelError && error.code === 'notFound') return false
+    if (error instanceof KernelError && error.code === 'notFound') return undefined
     throw error
   }
 }

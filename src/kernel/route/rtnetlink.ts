@@ -38,6 +38,12 @@ const AF_UNSPEC = 0
 export const AF_INET = 2
 export const AF_INET6 = 10
 
+/** Bytes for events that wait: one takes about 1 KiB, and one datagram can change a thousand addresses. */
+export const eventBuffer = 1 << 22
+
+/** The interface that an RTM_*LINK or RTM_*ADDR is about: at the same place in both headers. */
+export const readIndex = (message: MessageReader): number => message.u32host(4)
+
 const scopes: Readonly<Record<number, AddressScope>> = {
   0: 'global',
   200: 'site',
@@ -57,7 +63,7 @@ export const readLink = (message: MessageReader): Link | undefined => {
     if (attributes.type === IFLA_IFNAME) name = attributes.string()
     else if (attributes.type === IFLA_LINKINFO) kind = readKind(attributes.nested())
   }
-  return name === undefined ? undefined : { name, index: message.u32host(4), kind, up }
+  return name === undefined ? undefined : { name, index: readIndex(message), kind, up }
 }
 
 const readKind = (info: Reader): string | undefined => {
@@ -80,7 +86,7 @@ export const readAddress = (message: MessageReader): Omit<InterfaceAddress, 'int
   }
   if (ip === undefined) return undefined
   const scope = scopes[message.bytes[message.start + 3] ?? 0] ?? 'other'
-  return { ip, family, index: message.u32host(4), scope, loopback: isLoopback(ip) }
+  return { ip, family, index: readIndex(message), scope, loopback: isLoopback(ip) }
 }
 
 const familyOfNumber = (number: number | undefined): Family | undefined => {
