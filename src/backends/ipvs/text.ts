@@ -5,6 +5,7 @@ import { realServerLine, virtualServerLine } from '../../kernel/ipvs/names.ts'
 import { hostCidr } from '../../model/cidr.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
+import { familyOf } from '../../model/ip.ts'
 import type { FixedTable } from '../rules/fixed-layout.ts'
 import { ruleTables } from '../rules/rule-table.ts'
 import { fixedLayout } from './fixed.ts'
@@ -104,10 +105,12 @@ const serverLines = (
   ]
 }
 
+/** Scope and lifetime keep the kernel from choosing these addresses as sources, also for MASQUERADE, but for themselves. */
 const addressLines = (layouts: readonly ServiceLayout[]): readonly string[] => [
   `link add ${ipvsDevice} type dummy`,
   `link set ${ipvsDevice} up`,
   ...[...new Set(layouts.flatMap(({ addresses }) => addresses))].map(
-    (ip) => `addr add ${hostCidr(ip)} dev ${ipvsDevice}${ip.includes(':') ? ' nodad' : ''}`,
+    (ip) =>
+      `addr add ${hostCidr(ip)} dev ${ipvsDevice} ${familyOf(ip) === 'IPv4' ? 'scope host' : 'nodad preferred_lft 0'}`,
   ),
 ]
