@@ -45,7 +45,7 @@ export interface RealServer {
   readonly lowerThreshold: number
 }
 
-/** Since creation, or since `ipvsadm -Z`. */
+/** Since creation, or since `ipvsadm -Z`; the kernel adds them up every two seconds. */
 export interface IpvsCounters {
   readonly connections: bigint
   readonly packetsIn: bigint

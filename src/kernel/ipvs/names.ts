@@ -25,7 +25,7 @@ export const virtualServerName = (id: VirtualServerId): string => {
 
 /**
  * As `ipvsadm -Sn` prints it and `ipvsadm -R` reads it: `-A -t 10.0.0.1:80 -s rr -p 10800`. Different are marks from 2^31
- * on, which ipvsadm prints as negative numbers and then does not take.
+ * on, which ipvsadm prints as negative numbers and then does not take, and the third flag of sh and mh, which it leaves out.
  */
 export const virtualServerLine = (server: VirtualServer): string => `-A ${virtualServerName(server.id)}${shape(server)}`
 
@@ -84,13 +84,13 @@ const schedulerFlagName = (scheduler: string, flag: VirtualServerFlag): string |
   return word === undefined ? plainNames[flag] : `${scheduler}-${word}`
 }
 
-/** `local` and `bypass` have no option, because nobody asks for them; the nearest stands for them. */
+/** `local` and `bypass` have no option, because nobody asks for them; ipvsadm prints them so. */
 const forwardingOption: Readonly<Record<Forwarding, string>> = {
   masquerade: '-m',
   direct: '-g',
   tunnel: '-i',
-  local: '-m',
-  bypass: '-m',
+  local: '-g',
+  bypass: '-g',
 }
 
 const realServerWords = ({ ip, port, forwarding, weight, upperThreshold, lowerThreshold }: RealServer): string => {
