@@ -9,7 +9,7 @@ interface SetDescription {
   readonly holds: string
 }
 
-/** kube-proxy's sets under kube-proxy's names, and four of our own (`WEIR-`) for what kube-proxy's mode ipvs does not do. */
+/** kube-proxy's sets under kube-proxy's names, and four of our own (`WEIR-IPVS-`) for what kube-proxy's mode ipvs does not do. */
 export const setRoles = {
   'LOOP-BACK': {
     name: 'KUBE-LOOP-BACK',
@@ -57,19 +57,19 @@ export const setRoles = {
   },
   'IPVS-IPS': { name: 'KUBE-IPVS-IPS', type: 'hash:ip', holds: 'addresses of kube-ipvs0' },
   INSIDE: {
-    name: 'WEIR-INSIDE',
+    name: 'WEIR-IPVS-INSIDE',
     type: 'hash:ip,port',
     marks: true,
     holds: 'external addresses and NodePorts of policy Local, with the mark that leads to every endpoint',
   },
   DIRECT: {
-    name: 'WEIR-DIRECT',
+    name: 'WEIR-IPVS-DIRECT',
     type: 'hash:ip,port',
     holds: 'addresses whose real servers answer clients themselves, so nothing is masqueraded',
   },
-  DROP: { name: 'WEIR-DROP', type: 'hash:ip,port', holds: 'cluster IPs of policy Local without local endpoints' },
+  DROP: { name: 'WEIR-IPVS-DROP', type: 'hash:ip,port', holds: 'cluster IPs of policy Local without local endpoints' },
   'EXT-DROP': {
-    name: 'WEIR-EXT-DROP',
+    name: 'WEIR-IPVS-EXT-DROP',
     type: 'hash:ip,port',
     holds: 'external addresses and NodePorts of policy Local without local endpoints',
   },

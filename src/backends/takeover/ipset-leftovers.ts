@@ -1,23 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ipset, SetHeader } from '../../kernel/ipset/ipset.ts'
 import { type Family, families } from '../../model/ip.ts'
-import { allSetRoles, setName, setNamePrefix } from '../iptables/sets.ts'
-import { allSetRoles as allIpvsRoles, setName as ipvsSetName } from '../ipvs/sets.ts'
+import { setSchema as iptablesSets } from '../iptables/sets.ts'
+import { setSchema as ipvsSets } from '../ipvs/schema.ts'
 import type { ChainMode } from '../kube-chains.ts'
+import type { SetSchema } from '../rules/set-schema.ts'
 import { type Part, TakeoverError } from './report.ts'
 
-/** kube-proxy's sets of a family, and those that we have besides in mode ipvs. */
-const ipvsNames: Readonly<Record<Family, ReadonlySet<string>>> = {
-  IPv4: new Set(allIpvsRoles.map((role) => ipvsSetName(role, 'IPv4'))),
-  IPv6: new Set(allIpvsRoles.map((role) => ipvsSetName(role, 'IPv6'))),
-}
+const namesOf = <Role extends string>({ roles, ref, spare }: SetSchema<Role>): ReadonlySet<string> =>
+  new Set([...roles.map((role) => ref(role).name), spare])
 
-/** What the names of our sets begin with, and nobody else's. */
-const ourPrefixes = [...families.map(setNamePrefix), 'WEIR-IPVS-'] as const
+const names: Readonly<Record<ChainMode, Readonly<Record<Family, ReadonlySet<string>>>>> = {
+  iptables: { IPv4: namesOf(iptablesSets('IPv4')), IPv6: namesOf(iptablesSets('IPv6')) },
+  // Most of them are kube-proxy's.
+  ipvs: { IPv4: namesOf(ipvsSets('IPv4')), IPv6: namesOf(ipvsSets('IPv6')) },
+}
 
 /** kube-proxy's, or ours in any mode. */
 export const isOurSet = (name: string): boolean =>
-  families.some((family) => ipvsNames[family].has(name)) || ourPrefixes.some((prefix) => name.startsWith(prefix))
+  families.some((family) => iptablesSets(family).owns(name) || names.ipvs[family].has(name))
 
 /** nf_tables gives up the references of deleted rules in the background, some time after the commit. */
 const settleMs = 2_000
@@ -31,12 +32,10 @@ export interface IpsetOptions {
   readonly inUse: { readonly mode: ChainMode; readonly families: readonly Family[] } | undefined
 }
 
-/** Whether a mode may have a set of that name in that family. */
-const belongs = (name: string, mode: ChainMode, family: Family): boolean => {
-  if (mode === 'ipvs') return ipvsNames[family].has(name)
-  const isRole = allSetRoles.some((role) => setName(role, family) === name)
-  return name.startsWith(setNamePrefix(family)) && (isRole || !ipvsNames[family].has(name))
-}
+/** Whether a mode may have a set of that name. In mode iptables it may be one that earlier versions had. */
+const belongs = (name: string, mode: ChainMode, family: Family): boolean =>
+  names[mode][family].has(name) ||
+  (mode === 'iptables' && iptablesSets(family).owns(name) && !names.ipvs[family].has(name))
 
 /** kube-proxy's sets and ours, but for those that are in use. */
 export const ipsetLeftovers = async (
