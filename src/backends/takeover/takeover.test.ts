@@ -279,11 +279,11 @@ describe('ipset', () => {
       (['INSIDE', 'CLUSTER-IP'] as const).map((role) => ipvsSetName(role, family)),
     )
     const left = async (mode: InUse['mode'], families: InUse['families']): Promise<readonly string[]> => {
-      const ipset = new FakeIpset([...ofIpvs, 'WEIR-4-NP-TCP', 'WEIR-6-GROWN'].map((name) => set(name)))
+      const ipset = new FakeIpset([...ofIpvs, 'WEIR-4-NP-TCP', 'WEIR-6-NP-UDP'].map((name) => set(name)))
       await removeLeftovers(signal, { kernel: nodeWith({ ipset }), inUse: { mode, variant: 'legacy', families } })
       return (await ipset.list(signal)).map(({ name }) => name)
     }
-    expect(await left('iptables', ['IPv4', 'IPv6'])).toEqual(['WEIR-4-NP-TCP', 'WEIR-6-GROWN'])
+    expect(await left('iptables', ['IPv4', 'IPv6'])).toEqual(['WEIR-4-NP-TCP', 'WEIR-6-NP-UDP'])
     expect(await left('ipvs', ['IPv4', 'IPv6'])).toEqual(ofIpvs)
     expect(await left('ipvs', ['IPv4'])).toEqual(ofIpvs.slice(0, 2))
   })
