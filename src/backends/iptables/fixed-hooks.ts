@@ -1,6 +1,6 @@
 import { ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { Hook } from '../rules/fixed-layout.ts'
-import { commentWords } from './layout-words.ts'
+import { commentWords } from '../rules/rule-words.ts'
 
 const newOnly = ['-m', 'conntrack', '--ctstate', 'NEW'] as const
 

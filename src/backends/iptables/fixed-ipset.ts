@@ -1,20 +1,19 @@
 import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { HostState } from '../../model/host.ts'
 import type { FixedLayout } from '../rules/fixed-layout.ts'
-import { filterHooks, natHooks } from './fixed-hooks.ts'
 import {
   acceptKnown,
   acceptMarked,
-  canary,
-  dropInvalid,
-  firewallChain,
   fixedChain,
   markChain,
+  markMasquerade,
+  masqueradeClusterIPs,
   masqueradeMarked,
-  nodePortGate,
-} from './fixed-rules.ts'
-import { markMasquerade } from './layout-external.ts'
-import { commentWords, countsLocalhost, localhostCounter, podWords, setWords, type Words } from './layout-words.ts'
+} from '../rules/fixed-rules.ts'
+import { commentWords, type Words } from '../rules/rule-words.ts'
+import { filterHooks, natHooks } from './fixed-hooks.ts'
+import { canary, dropInvalid, firewallChain, nodePortGate } from './fixed-rules.ts'
+import { countsLocalhost, localhostCounter, setWords } from './layout-words.ts'
 import type { SetRole } from './sets.ts'
 import type { IptablesSettings } from './settings.ts'
 
@@ -108,15 +107,6 @@ const portSet = (role: PortRole, protocol: 'TCP' | 'UDP', { family }: IptablesSe
   ...['-p', protocol.toLowerCase()],
   ...setWords(`${role}-${protocol}`, family, 'dst'),
 ]
-
-const masqueradeClusterIPs = (host: HostState, clusterIPs: Words): readonly RuleText[] => {
-  const who = host.masqueradeAll ? [] : podWords(host.detector, '!')
-  if (who === undefined) return []
-  const comment = host.masqueradeAll
-    ? 'masquerade traffic to cluster IPs'
-    : 'masquerade off-cluster traffic to cluster IPs'
-  return [ruleText(...commentWords(comment), ...clusterIPs, ...who, ...markMasquerade)]
-}
 
 /** All that comes here by TCP or UDP is for a NodePort with endpoints. */
 const localhostCounters = (settings: IptablesSettings): readonly RuleText[] => {

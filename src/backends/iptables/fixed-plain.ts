@@ -1,17 +1,8 @@
 import type { HostState } from '../../model/host.ts'
 import type { FixedLayout } from '../rules/fixed-layout.ts'
+import { acceptKnown, acceptMarked, fixedChain, markChain, masqueradeMarked } from '../rules/fixed-rules.ts'
 import { filterHooks, natHooks } from './fixed-hooks.ts'
-import {
-  acceptKnown,
-  acceptMarked,
-  canary,
-  dropInvalid,
-  firewallChain,
-  fixedChain,
-  markChain,
-  masqueradeMarked,
-  nodePortGate,
-} from './fixed-rules.ts'
+import { canary, dropInvalid, firewallChain, nodePortGate } from './fixed-rules.ts'
 import type { IptablesSettings } from './settings.ts'
 
 /** kube-proxy's fixed chains and jumps, word by word. */

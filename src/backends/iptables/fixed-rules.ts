@@ -1,12 +1,11 @@
 import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { HostState } from '../../model/host.ts'
 import type { FixedChain } from '../rules/fixed-layout.ts'
-import { commentWords, markText, type Words } from './layout-words.ts'
+import { fixedChain } from '../rules/fixed-rules.ts'
+import { commentWords, stateWords, type Words } from '../rules/rule-words.ts'
 import type { IptablesSettings } from './settings.ts'
 
 /** Rules that both layouts have, as kube-proxy writes them. */
-
-export const fixedChain = (name: string, ...head: readonly RuleText[]): FixedChain => ({ name, head, tail: [] })
 
 /** Empty chains by whose absence kube-proxy notices that somebody flushed the rules. */
 export const canary = fixedChain('KUBE-PROXY-CANARY')
@@ -27,40 +26,12 @@ export const firewallChain = ({ localhostNodePorts, family }: IptablesSettings):
       )
     : { ...fixedChain('KUBE-FIREWALL'), shared: true }
 
-const conntrack = (states: string): Words => ['-m', 'conntrack', '--ctstate', states]
-
 /** INVALID packets would not be translated back, and would make endpoints reset their connections. */
 export const dropInvalid = ({ dropInvalid, nfacct }: IptablesSettings): readonly RuleText[] => {
   if (!dropInvalid) return []
   const counter = nfacct ? ['-m', 'nfacct', '--nfacct-name', 'ct_state_invalid_dropped_pkts'] : []
-  return [ruleText(...conntrack('INVALID'), ...counter, '-j', 'DROP')]
+  return [ruleText(...stateWords('INVALID'), ...counter, '-j', 'DROP')]
 }
-
-export const acceptMarked = ({ masqueradeMark }: HostState): RuleText =>
-  ruleText(...commentWords('kubernetes forwarding rules'), ...markWords(masqueradeMark), '-j', 'ACCEPT')
-
-export const acceptKnown: RuleText = ruleText(
-  ...commentWords('kubernetes forwarding conntrack rule'),
-  ...conntrack('RELATED,ESTABLISHED'),
-  ...['-j', 'ACCEPT'],
-)
-
-const markWords = (mark: number, ...not: readonly '!'[]): Words => [
-  ...['-m', 'mark', ...not, '--mark', `${markText(mark)}/${markText(mark)}`],
-]
-
-/** The mark is cleared, or a packet that comes by again would be masqueraded again. */
-export const masqueradeMarked = ({ masqueradeMark }: HostState, { randomFully }: IptablesSettings): RuleText[] => [
-  ruleText(...markWords(masqueradeMark, '!'), '-j', 'RETURN'),
-  ruleText('-j', 'MARK', '--xor-mark', markText(masqueradeMark)),
-  ruleText(
-    ...commentWords('kubernetes service traffic requiring SNAT'),
-    ...['-j', 'MASQUERADE', ...(randomFully ? ['--random-fully'] : [])],
-  ),
-]
-
-export const markChain = ({ masqueradeMark }: HostState): FixedChain =>
-  fixedChain('KUBE-MARK-MASQ', ruleText('-j', 'MARK', '--or-mark', markText(masqueradeMark)))
 
 const gateComment = 'kubernetes service nodeports; NOTE: this must be the last rule in this chain'
 

@@ -1,11 +1,10 @@
 import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { ServiceState } from '../../model/desired.ts'
+import { markMasquerade } from '../rules/fixed-rules.ts'
+import { commentWords, podWords } from '../rules/rule-words.ts'
 import type { LayoutContext, Scope } from './layout-scope.ts'
 import type { OwnChain } from './layout-types.ts'
-import { commentWords, podWords } from './layout-words.ts'
 import { serviceChain } from './names.ts'
-
-export const markMasquerade = ['-j', 'KUBE-MARK-MASQ'] as const
 
 /**
  * KUBE-EXT-: what is special about traffic from outside. Under policy Cluster all of it is masqueraded. Under policy Local

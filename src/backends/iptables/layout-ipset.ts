@@ -2,14 +2,15 @@ import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { ServiceState, Target } from '../../model/desired.ts'
 import type { IP } from '../../model/ip.ts'
 import { protocolWord } from '../../model/protocol.ts'
+import { markMasquerade } from '../rules/fixed-rules.ts'
+import { commentWords, type Words } from '../rules/rule-words.ts'
 import { setElements } from './layout-elements.ts'
-import { externalChain, markMasquerade } from './layout-external.ts'
+import { externalChain } from './layout-external.ts'
 import { pickWords } from './layout-picks.ts'
 import { nodePortRefusal } from './layout-refusals.ts'
 import { internalChain, type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
 import type { Entry, FilterRule, OwnChain, ServiceLayout } from './layout-types.ts'
 import {
-  commentWords,
   countsLocalhost,
   localhostCounter,
   portKey,
@@ -17,7 +18,6 @@ import {
   serverKey,
   serverWords,
   setWords,
-  type Words,
 } from './layout-words.ts'
 import { addressText, endpointChain, serviceChain } from './names.ts'
 

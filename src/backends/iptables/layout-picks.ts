@@ -1,6 +1,6 @@
 import type { Target } from '../../model/desired.ts'
 import type { Scheduler } from '../../model/scheduling.ts'
-import type { Words } from './layout-words.ts'
+import type { Words } from '../rules/rule-words.ts'
 
 /**
  * For each target the match that lets a packet through to it, tried in turn: what is left over goes to the last one,

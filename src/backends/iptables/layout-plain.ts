@@ -2,22 +2,14 @@ import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { ServiceState, Target } from '../../model/desired.ts'
 import type { IP } from '../../model/ip.ts'
 import { protocolWord } from '../../model/protocol.ts'
-import { externalChain, markMasquerade } from './layout-external.ts'
+import { markMasquerade } from '../rules/fixed-rules.ts'
+import { commentWords, podWords, type Words } from '../rules/rule-words.ts'
+import { externalChain } from './layout-external.ts'
 import { pickWords } from './layout-picks.ts'
 import { filterRules } from './layout-refusals.ts'
 import { internalChain, type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
 import type { Entry, OwnChain, ServiceLayout } from './layout-types.ts'
-import {
-  commentWords,
-  countsLocalhost,
-  localhostCounter,
-  podWords,
-  portKey,
-  portWords,
-  serverKey,
-  serverWords,
-  type Words,
-} from './layout-words.ts'
+import { countsLocalhost, localhostCounter, portKey, portWords, serverKey, serverWords } from './layout-words.ts'
 import { addressText, endpointChain, serviceChain } from './names.ts'
 
 /** kube-proxy's rules (pkg/proxy/iptables of Kubernetes 1.36), word by word. */

@@ -2,9 +2,10 @@ import { ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { IP } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
+import { commentWords } from '../rules/rule-words.ts'
 import type { Refusal, Scope } from './layout-scope.ts'
 import type { FilterMemberChain, FilterRule } from './layout-types.ts'
-import { commentWords, portWords, serverWords } from './layout-words.ts'
+import { portWords, serverWords } from './layout-words.ts'
 import { serviceChain } from './names.ts'
 
 /** Rules of table filter for one service port, as kube-proxy has them. */

@@ -7,6 +7,7 @@ import {
   fixedChain,
   markChain,
   markMasquerade,
+  masqueradeClusterIPs,
   masqueradeMarked,
 } from '../rules/fixed-rules.ts'
 import { commentWords, matchSet, podWords, stateWords, type Words } from '../rules/rule-words.ts'
@@ -163,14 +164,4 @@ const insideForPods = (host: HostState, family: IpvsSettings['family']): readonl
   return pods === undefined
     ? []
     : [ruleText(...commentWords('every endpoint for pods'), ...pods, ...markInside(family))]
-}
-
-/** Without a detector only the node's own is masqueraded, when it leaves. */
-const masqueradeClusterIPs = (host: HostState, clusterIPs: Words): readonly RuleText[] => {
-  const who = host.masqueradeAll ? [] : podWords(host.detector, '!')
-  if (who === undefined) return []
-  const comment = host.masqueradeAll
-    ? 'masquerade traffic to cluster IPs'
-    : 'masquerade off-cluster traffic to cluster IPs'
-  return [ruleText(...commentWords(comment), ...clusterIPs, ...who, ...markMasquerade)]
 }

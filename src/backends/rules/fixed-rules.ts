@@ -1,7 +1,7 @@
 import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { HostState } from '../../model/host.ts'
 import type { FixedChain } from './fixed-layout.ts'
-import { commentWords, markText, stateWords, type Words } from './rule-words.ts'
+import { commentWords, markText, podWords, stateWords, type Words } from './rule-words.ts'
 
 /** Rules that kube-proxy has in mode iptables and in mode ipvs. */
 
@@ -40,3 +40,13 @@ export const masqueradeMarked = (
 
 export const markChain = ({ masqueradeMark }: HostState): FixedChain =>
   fixedChain('KUBE-MARK-MASQ', ruleText('-j', 'MARK', '--or-mark', markText(masqueradeMark)))
+
+/** Under neither masqueradeAll nor a detector there is no such rule. `clusterIPs`: a match of packets to any of them. */
+export const masqueradeClusterIPs = (host: HostState, clusterIPs: Words): readonly RuleText[] => {
+  const who = host.masqueradeAll ? [] : podWords(host.detector, '!')
+  if (who === undefined) return []
+  const comment = host.masqueradeAll
+    ? 'masquerade traffic to cluster IPs'
+    : 'masquerade off-cluster traffic to cluster IPs'
+  return [ruleText(...commentWords(comment), ...clusterIPs, ...who, ...markMasquerade)]
+}
