@@ -59,10 +59,10 @@ export const fixedLayout = (host: HostState, settings: IpvsSettings): FixedLayou
           // A new mark would have the kernel route them again, and those of direct routing to this node.
           rule('on their way to a real server', '-m', 'ipvs', '--ipvs', ...back),
           rule('cluster IPs without local endpoints', ...server('DROP'), ...drop),
-          rule('addresses for some sources only', ...server('LOAD-BALANCER-FW'), '-j', 'WEIR-SOURCE-RANGES'),
+          rule('addresses for some sources only', ...server('LOAD-BALANCER-FW'), '-j', 'WEIR-IPVS-SOURCE-RANGES'),
           rule('every endpoint for the node itself', ...markInside(family)),
         ),
-        fixedChain('WEIR-SOURCE-RANGES', ...sourceRanges),
+        fixedChain('WEIR-IPVS-SOURCE-RANGES', ...sourceRanges),
       ],
       hooks: mangleHooks,
     },
