@@ -8,7 +8,7 @@ import { describe, FatalError } from './fatal.ts'
 export interface ConntrackReport {
   /** What holds now, in words: `nf_conntrack_max is 131072`. */
   readonly done: readonly string[]
-  /** What was asked for and is not so. */
+  /** What was asked for and refused. */
   readonly remarks: readonly string[]
 }
 
@@ -34,9 +34,7 @@ export const applyConntrack = async (
   const remarks: string[] = []
   for (const { field, off, take } of steps)
     try {
-      const { holds, remark } = await take(signal)
-      if (holds !== undefined) done.push(holds)
-      if (remark !== undefined) remarks.push(remark)
+      done.push(await take(signal))
     } catch (error) {
       signal.throwIfAborted()
       const problem = `cannot do what conntrack.${field} asks for: ${describe(error)}`
@@ -50,7 +48,8 @@ interface Step {
   readonly field: keyof Settings['conntrack']
   /** The value of the field that leaves the kernel alone. */
   readonly off: string
-  take(signal: AbortSignal): Promise<{ readonly holds?: string; readonly remark?: string }>
+  /** Returns what holds then. */
+  take(signal: AbortSignal): Promise<string>
 }
 
 const stepsOf = (conntrack: ConntrackConfig, kernel: ConntrackKernel): readonly Step[] => {
@@ -59,7 +58,7 @@ const stepsOf = (conntrack: ConntrackConfig, kernel: ConntrackKernel): readonly 
     off,
     take: async (signal) => {
       await ensureInteger(kernel.sysctl, parameter(name), value, signal)
-      return { holds: off === 'false' ? `${name} is on` : `${name} is ${value} s` }
+      return off === 'false' ? `${name} is on` : `${name} is ${value} s`
     },
   })
   const timeout = (field: Step['field'], ms: number, name: string): readonly Step[] =>
@@ -76,21 +75,23 @@ const stepsOf = (conntrack: ConntrackConfig, kernel: ConntrackKernel): readonly 
   ]
 }
 
-const setLimit: (conntrack: ConntrackConfig, kernel: ConntrackKernel, signal: AbortSignal) => ReturnType<Step['take']> =
-  async ({ maxPerCore, min }, kernel, signal) => {
-    const { sysctl, modules } = kernel
-    const wanted = limitFor(maxPerCore, min, await kernel.processors(signal))
-    const present = await readInteger(sysctl, parameter('max'), signal)
-    if (present !== wanted && !(await kernel.ownsLimit(signal))) {
-      const holds = `nf_conntrack_max stays at ${present}`
-      const why = 'nf_conntrack_max belongs to the whole host and cannot be set in this network namespace'
-      return present > wanted ? { holds } : { remark: `${why}: it stays at ${present} instead of ${wanted}` }
-    }
-    await ensureInteger(sysctl, parameter('max'), wanted, signal)
-    const buckets = Math.floor(wanted / 4)
-    if ((await readInteger(modules, hashSizeName, signal)) < buckets) await modules.write(hashSizeName, buckets, signal)
-    return { holds: `nf_conntrack_max is ${wanted}` }
+const setLimit = async (
+  { maxPerCore, min }: ConntrackConfig,
+  kernel: ConntrackKernel,
+  signal: AbortSignal,
+): Promise<string> => {
+  const { sysctl, modules } = kernel
+  const wanted = limitFor(maxPerCore, min, await kernel.processors(signal))
+  const present = await readInteger(sysctl, parameter('max'), signal)
+  if (present !== wanted && !(await kernel.ownsLimit(signal))) {
+    const why = 'because it belongs to the whole host and cannot be set in this network namespace'
+    return `nf_conntrack_max stays at ${present}${present > wanted ? '' : ` instead of ${wanted}, ${why}`}`
   }
+  await ensureInteger(sysctl, parameter('max'), wanted, signal)
+  const buckets = Math.floor(wanted / 4)
+  if ((await readInteger(modules, hashSizeName, signal)) < buckets) await modules.write(hashSizeName, buckets, signal)
+  return `nf_conntrack_max is ${wanted}`
+}
 
 /** A product over the greatest limit becomes that limit, whatever the least one is (kube-proxy since v1.36). */
 export const limitFor = (maxPerCore: number, min: number, processors: number): number => {
