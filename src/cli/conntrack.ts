@@ -83,9 +83,9 @@ const setLimit = async (
   const { sysctl, modules } = kernel
   const wanted = limitFor(maxPerCore, min, await kernel.processors(signal))
   const present = await readInteger(sysctl, parameter('max'), signal)
-  if (present !== wanted && !(await kernel.ownsLimit(signal))) {
+  if (!(await kernel.ownsLimit(signal))) {
     const why = 'because it belongs to the whole host and cannot be set in this network namespace'
-    return `nf_conntrack_max stays at ${present}${present > wanted ? '' : ` instead of ${wanted}, ${why}`}`
+    return `nf_conntrack_max stays at ${present}${present < wanted ? ` instead of ${wanted}, ${why}` : ''}`
   }
   await ensureInteger(sysctl, parameter('max'), wanted, signal)
   const buckets = Math.floor(wanted / 4)
