@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { readRefusal } from './acknowledgement.ts'
-import { NLM_F_ACK, NLMSG_ERROR, NLMSG_NOOP } from './constants.ts'
+import { overrun, readRefusal } from './acknowledgement.ts'
+import { NLM_F_ACK, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN } from './constants.ts'
 import { type Datagram, limitsOf, packDatagram } from './datagram.ts'
 import { KernelError } from './error.ts'
 import { encodeRequest, type Request } from './request.ts'
@@ -50,6 +50,7 @@ export class Connection {
       const messages = new MessageReader(this.#receive(request.op))
       while (messages.next()) {
         // What an earlier, failed exchange left behind.
+        if (messages.type === NLMSG_OVERRUN) throw overrun(request.op)
         if (messages.sequence !== sequence || messages.type === NLMSG_NOOP) continue
         if (messages.type === NLMSG_ERROR) {
           const refusal = readRefusal(messages, request.op)
@@ -111,6 +112,7 @@ export class Connection {
     for (;;) {
       const messages = new MessageReader(this.#receive(op))
       while (messages.next()) {
+        if (messages.type === NLMSG_OVERRUN) throw overrun(op)
         const position = messages.sequence - sequence
         const index = indexes[position]
         if (index === undefined || messages.type === NLMSG_NOOP) continue

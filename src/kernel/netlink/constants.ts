@@ -30,3 +30,4 @@ export const NLA_MAXLEN = 0xffff
 
 export const NLMSGERR_ATTR_MSG = 1
 export const NLMSGERR_ATTR_OFFS = 2
+export const NLMSGERR_ATTR_MISS_TYPE = 5

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { readAcknowledgement } from './acknowledgement.ts'
-import { NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP } from './constants.ts'
+import { overrun, readRefusal } from './acknowledgement.ts'
+import { NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN } from './constants.ts'
 import { KernelError } from './error.ts'
 import { encodeRequest, type Request } from './request.ts'
 import type { Transport } from './transport.ts'
@@ -25,6 +25,9 @@ const slice = 4
  * Reads a whole dump over a socket of its own, because a socket can run only one at a time and may be left in the
  * middle. `onMessage` gets a view that is valid during the call; it throws `interrupted` when it finds that the dump is
  * not consistent.
+ *
+ * @throws KernelError what the kernel answers, in the middle too; `interrupted` when changes kept colliding with it;
+ *   `overflow` when parts of it were lost
  */
 export const dump = async (
   open: () => Transport,
@@ -74,14 +77,12 @@ const dumpOnce = async (
     while (messages.next()) {
       if ((messages.flags & NLM_F_DUMP_INTR) !== 0) throw changed()
       if (messages.type === NLMSG_DONE || messages.type === NLMSG_ERROR) {
-        const { errno, detail, offset } =
-          messages.type === NLMSG_ERROR
-            ? readAcknowledgement(messages)
-            : { errno: 0 - messages.s32host(0), detail: undefined, offset: undefined }
-        if (errno !== 0) throw KernelError.ofErrno(request.op, errno, { detail, offset })
+        const refusal = readRefusal(messages, request.op)
+        if (refusal !== undefined) throw refusal
         return
       }
       if (messages.type === NLMSG_NOOP) continue
+      if (messages.type === NLMSG_OVERRUN) throw overrun(request.op)
       const current = generationOf?.(messages)
       generation ??= current
       if (current !== generation) throw changed()

@@ -1,3 +1,5 @@
+import { overrun } from './acknowledgement.ts'
+import { NLMSG_OVERRUN } from './constants.ts'
 import { KernelError } from './error.ts'
 import { openTransport, type TransportOptions, usualBuffers, type WakingTransport } from './transport.ts'
 import { wakeOn } from './waker.ts'
@@ -26,7 +28,7 @@ export interface SubscriptionHandlers {
 }
 
 export interface Subscription {
-  /** Which notifications carry that something that was sent over this very socket caused; nothing is, here. */
+  /** Of its socket. Notifications carry that of the socket whose request caused them, which is never this one. */
   readonly portId: number
   /** Further groups, or one that was left. */
   join(group: number): void
@@ -143,7 +145,9 @@ class SocketSubscription implements Subscription {
   #deliver(datagram: Uint8Array): void {
     try {
       const messages = new MessageReader(datagram)
-      while (!this.#closed && messages.next()) this.#handlers.onMessage(messages)
+      while (!this.#closed && messages.next())
+        if (messages.type === NLMSG_OVERRUN) this.#lose(overrun('receive netlink event'))
+        else this.#handlers.onMessage(messages)
     } catch (error) {
       this.#lose(error)
     }

@@ -10,8 +10,21 @@ export const align4 = (length: number): number => (length + 3) & ~3
 const utf8 = new TextEncoder()
 const text = new TextDecoder('utf-8', { fatal: false })
 
+const unfit = (value: number | bigint, width: string): KernelError =>
+  new KernelError({ code: 'invalid', op: 'encode netlink attribute', detail: `${value} does not fit into ${width}` })
+
+const isUnsigned = (value: number, most: number): boolean => Number.isInteger(value) && value >= 0 && value <= most
+const isSigned = (value: number): boolean => (value | 0) === value
+const wide = (value: number | bigint): bigint => {
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) throw unfit(value, 'u64')
+  const exact = BigInt(value)
+  if (BigInt.asUintN(64, exact) !== exact) throw unfit(value, 'u64')
+  return exact
+}
+
 /**
- * Writes netlink messages and attributes into one growing buffer. `bytes` and `view` change identity when it grows, so
+ * Writes netlink messages and attributes into one growing buffer. Numbers that do not fit their width are `invalid`, and
+ * attributes that are too long for their length field `tooLarge`, rather than written as something else. `bytes` and `view` change identity when it grows, so
  * they are to be fetched again after every call. What was not written reads as zero.
  */
 export class Writer {
@@ -85,48 +98,57 @@ export class Writer {
   }
 
   u8(type: number, value: number): void {
+    if (!isUnsigned(value, 0xff)) throw unfit(value, 'u8')
     const at = this.attribute(type, 1)
     this.view.setUint8(at, value)
   }
 
   u16be(type: number, value: number): void {
+    if (!isUnsigned(value, 0xffff)) throw unfit(value, 'u16')
     const at = this.attribute(type, 2)
     this.view.setUint16(at, value)
   }
 
   u16host(type: number, value: number): void {
+    if (!isUnsigned(value, 0xffff)) throw unfit(value, 'u16')
     const at = this.attribute(type, 2)
     this.view.setUint16(at, value, littleEndian)
   }
 
   u32be(type: number, value: number): void {
+    if (!isUnsigned(value, 0xffff_ffff)) throw unfit(value, 'u32')
     const at = this.attribute(type, 4)
     this.view.setUint32(at, value)
   }
 
   u32host(type: number, value: number): void {
+    if (!isUnsigned(value, 0xffff_ffff)) throw unfit(value, 'u32')
     const at = this.attribute(type, 4)
     this.view.setUint32(at, value, littleEndian)
   }
 
   s32be(type: number, value: number): void {
+    if (!isSigned(value)) throw unfit(value, 's32')
     const at = this.attribute(type, 4)
     this.view.setInt32(at, value)
   }
 
   s32host(type: number, value: number): void {
+    if (!isSigned(value)) throw unfit(value, 's32')
     const at = this.attribute(type, 4)
     this.view.setInt32(at, value, littleEndian)
   }
 
   u64host(type: number, value: number | bigint): void {
+    const exact = wide(value)
     const at = this.attribute(type, 8)
-    this.view.setBigUint64(at, BigInt(value), littleEndian)
+    this.view.setBigUint64(at, exact, littleEndian)
   }
 
   u64be(type: number, value: number | bigint): void {
+    const exact = wide(value)
     const at = this.attribute(type, 8)
-    this.view.setBigUint64(at, BigInt(value))
+    this.view.setBigUint64(at, exact)
   }
 
   value(type: number, value: Uint8Array): void {
@@ -134,14 +156,19 @@ export class Writer {
     this.bytes.set(value, at)
   }
 
-  /** NUL-terminated. */
+  /** No value: what counts is that it is there. */
+  flag(type: number): void {
+    this.attribute(type, 0)
+  }
+
+  /** NUL-terminated, as NLA_NUL_STRING and NLA_STRING ask for. */
   string(type: number, value: string): void {
     const length = value.length
     const at = this.attribute(type, length + 1)
     const bytes = this.bytes
     for (let i = 0; i < length; i++) {
       const code = value.charCodeAt(i)
-      if (code > 0x7f) {
+      if (code > 0x7f || code === 0) {
         this.cut(at - NLA_HDRLEN)
         this.#longString(type, value)
         return
@@ -156,6 +183,10 @@ export class Writer {
 
   #longString(type: number, value: string): void {
     const encoded = utf8.encode(value)
+    if (encoded.includes(0)) {
+      const detail = 'a string with NUL in it'
+      throw new KernelError({ code: 'invalid', op: 'encode netlink attribute', detail })
+    }
     const at = this.attribute(type, encoded.length + 1)
     this.bytes.set(encoded, at)
   }
@@ -186,15 +217,13 @@ export class Reader {
   end = 0
   readonly bytes: Uint8Array
   readonly #view: DataView
-  #next: number
-  #limit: number
+  #next = 0
+  #limit = 0
 
   constructor(bytes: Uint8Array, from = 0, to = bytes.length) {
     this.bytes = bytes
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-    this.#next = from
-    this.#limit = to
-    if (from > to || to > bytes.length) throw malformed(`attributes from ${from} to ${to} of ${bytes.length} bytes`)
+    this.rewind(from, to)
   }
 
   next(): boolean {
@@ -213,7 +242,8 @@ export class Reader {
 
   /** Walks another run of the same buffer with this reader. */
   rewind(from: number, to: number): void {
-    if (from > to || to > this.bytes.length) throw malformed(`attributes from ${from} to ${to}`)
+    if (from < 0 || from > to || to > this.bytes.length)
+      throw malformed(`attributes from ${from} to ${to} of ${this.bytes.length} bytes`)
     this.#next = from
     this.#limit = to
   }
