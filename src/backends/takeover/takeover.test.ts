@@ -1,19 +1,25 @@
+import { constants } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { fakeRun } from '../../kernel/exec/fake-run.ts'
 import { FakeIpset } from '../../kernel/ipset/fake-ipset.ts'
 import type { SetHeader } from '../../kernel/ipset/ipset.ts'
 import { IpsetError } from '../../kernel/ipset/ipset-error.ts'
+import { ipPort, ipPortMark, portMember } from '../../kernel/ipset/member.ts'
 import { FakeIptables } from '../../kernel/iptables/fake-iptables.ts'
 import { IptablesError } from '../../kernel/iptables/iptables-error.ts'
 import type { Statement } from '../../kernel/iptables/restore-builder.ts'
 import { type RuleText, ruleText } from '../../kernel/iptables/rule-text.ts'
 import { parseSave } from '../../kernel/iptables/save-parser.ts'
-import { FakeVirtualServers } from '../../kernel/ipvs/fake-virtual-servers.ts'
-import { IpvsError } from '../../kernel/ipvs/ipvs-error.ts'
-import { parseProcIpVs } from '../../kernel/ipvs/proc-ip-vs.ts'
+import { FakeIpvs } from '../../kernel/ipvs/fake-ipvs.ts'
+import { familyOfServer, type VirtualServerId } from '../../kernel/ipvs/ipvs.ts'
+import { virtualServerName } from '../../kernel/ipvs/names.ts'
+import { KernelError } from '../../kernel/netlink/error.ts'
 import { FakeRoute } from '../../kernel/route/fake-route.ts'
 import type { InterfaceAddress } from '../../kernel/route/interface-address.ts'
-import { familyOf, parseIP } from '../../model/ip.ts'
+import { type Family, familyOf, type IP, parseIP } from '../../model/ip.ts'
+import { type Port, parsePort } from '../../model/port.ts'
+import type { Protocol } from '../../model/protocol.ts'
+import { setSchema } from '../ipvs/schema.ts'
 import { setName as ipvsSetName } from '../ipvs/sets.ts'
 import { isKubeProxyChain, isKubeProxyJump } from '../kube-chains.ts'
 import { isOurSet } from './ipset-leftovers.ts'
@@ -28,7 +34,7 @@ const nodeWith = (parts: Partial<TakeoverKernel> = {}): TakeoverKernel => ({
   run: fakeRun({}).run,
   iptables: [],
   ipset: new FakeIpset(),
-  virtualServers: new FakeVirtualServers(),
+  ipvs: new FakeIpvs({ available: false }),
   route: new FakeRoute(),
   close: () => {},
   ...parts,
@@ -323,50 +329,181 @@ describe('what was opened', () => {
 })
 
 describe('IPVS', () => {
+  const ip = (text: string): IP => {
+    const parsed = parseIP(text)
+    if (parsed === undefined) throw new Error(text)
+    return parsed
+  }
   const address = (text: string, name: string, index: number): InterfaceAddress => {
-    const ip = parseIP(text)
-    if (ip === undefined) throw new Error(text)
-    return { ip, family: familyOf(ip), interface: name, index, scope: 'global', loopback: false }
+    const parsed = ip(text)
+    return { ip: parsed, family: familyOf(parsed), interface: name, index, scope: 'global', loopback: false }
   }
   const node = (): FakeRoute => {
     const route = new FakeRoute()
     route.setAddresses([
       address('192.0.2.1', 'eth0', 2),
+      address('2001:db8::1', 'eth0', 2),
       address('10.96.0.1', 'kube-ipvs0', 3),
       address('fd00:96::10', 'kube-ipvs0', 3),
     ])
     return route
   }
-  const table = `TCP  0A600001:01BB rr \nTCP  C0000201:7530 rr \nUDP  [fd00:0096:0000:0000:0000:0000:0000:0010]:0035 rr \n`
+  const at = (protocol: Protocol, text: string, port: number): VirtualServerId => ({
+    kind: 'address',
+    protocol,
+    ip: ip(text),
+    port,
+  })
+  const port = (value: number): Port => {
+    const parsed = parsePort(value)
+    if (parsed === undefined) throw new Error(String(value))
+    return parsed
+  }
+  const mark = (family: Family, value: number): VirtualServerId => ({ kind: 'mark', family, mark: value })
 
-  it('removes the virtual servers of the device, then the device', async () => {
-    const virtualServers = new FakeVirtualServers(parseProcIpVs(table))
-    const route = node()
-    const kernel = nodeWith({ virtualServers, route })
-    const counts = { ...noCounts, virtualServers: 2, devices: 1 }
+  /** One of the device, one of each set and family, and foreign ones that look alike. */
+  const ours = [
+    at('TCP', '10.96.0.1', 443),
+    at('UDP', 'fd00:96::10', 53),
+    at('TCP', '192.0.2.1', 30_000),
+    at('UDP', '192.0.2.1', 30_001),
+    at('SCTP', '192.0.2.1', 30_002),
+    at('TCP', '2001:db8::1', 30_000),
+    at('TCP', '203.0.113.5', 80),
+    at('TCP', '203.0.113.6', 80),
+    at('UDP', '203.0.113.7', 80),
+    at('TCP', 'fd00:96::99', 80),
+    mark('IPv4', 0x10001),
+    mark('IPv6', 0x10002),
+  ]
+  const foreign = [
+    at('UDP', '192.0.2.1', 30_000),
+    at('TCP', '192.0.2.1', 30_001),
+    at('SCTP', '192.0.2.1', 30_000),
+    at('TCP', '192.0.2.2', 30_000),
+    at('UDP', '2001:db8::1', 30_001),
+    at('TCP', '203.0.113.5', 81),
+    at('UDP', '203.0.113.5', 80),
+    at('TCP', '203.0.113.8', 80),
+    mark('IPv4', 0x10002),
+    mark('IPv6', 0x10001),
+    mark('IPv4', 7),
+  ]
+  const sets = [
+    { family: 'IPv4', role: 'NODE-PORT-TCP', members: [portMember(port(30_000))] },
+    { family: 'IPv4', role: 'NODE-PORT-UDP', members: [portMember(port(30_001))] },
+    { family: 'IPv4', role: 'NODE-PORT-SCTP', members: [ipPort(ip('192.0.2.1'), 'SCTP', port(30_002))] },
+    { family: 'IPv6', role: 'NODE-PORT-TCP', members: [portMember(port(30_000))] },
+    { family: 'IPv4', role: 'EXTERNAL-IP', members: [ipPort(ip('203.0.113.5'), 'TCP', port(80))] },
+    { family: 'IPv4', role: 'EXTERNAL-IP-LOCAL', members: [ipPort(ip('203.0.113.6'), 'TCP', port(80))] },
+    { family: 'IPv4', role: 'LOAD-BALANCER', members: [ipPort(ip('203.0.113.7'), 'UDP', port(80))] },
+    { family: 'IPv6', role: 'CLUSTER-IP', members: [ipPort(ip('fd00:96::99'), 'TCP', port(80))] },
+    { family: 'IPv4', role: 'INSIDE', members: [ipPortMark(ip('203.0.113.6'), 'TCP', port(80), 0x10001)] },
+    { family: 'IPv6', role: 'INSIDE', members: [ipPortMark(ip('fd00:96::98'), 'TCP', port(80), 0x10002)] },
+    // What nobody is served at says nothing.
+    { family: 'IPv4', role: 'LOAD-BALANCER-FW', members: [ipPort(ip('203.0.113.8'), 'TCP', port(80))] },
+  ] as const
+
+  const setNames = async (ipset: FakeIpset): Promise<readonly string[]> =>
+    (await ipset.list(signal)).map(({ name }) => name)
+  const withSets = async (): Promise<FakeIpset> => {
+    const ipset = new FakeIpset()
+    for (const { family, role, members } of sets) {
+      const ref = setSchema(family).ref(role)
+      await ipset.create({ ...ref, maxElements: 1024 }, signal)
+      await ipset.add(ref, members, signal)
+    }
+    return ipset
+  }
+  const table = async (): Promise<FakeIpvs> => {
+    const ipvs = new FakeIpvs()
+    const changes = [...ours, ...foreign].map((id) => {
+      const persistencePrefix = familyOfServer(id) === 'IPv4' ? 32 : 128
+      const server = { id, scheduler: 'rr', flags: [], persistenceSeconds: 0, persistencePrefix }
+      return { kind: 'addVirtualServer', server } as const
+    })
+    expect(await ipvs.apply(changes, signal)).toEqual([])
+    return ipvs
+  }
+  const names = (ids: readonly VirtualServerId[]): readonly string[] => ids.map(virtualServerName).sort()
+  const left = async (ipvs: FakeIpvs): Promise<readonly string[]> =>
+    names((await ipvs.virtualServers(signal)).map(({ id }) => id))
+
+  it('removes the virtual servers of device and sets, then device and sets, and no others', async () => {
+    const [ipvs, ipset, route] = [await table(), await withSets(), node()]
+    const kernel = nodeWith({ ipvs, ipset, route })
+    const counts = { ...noCounts, virtualServers: ours.length, devices: 1, sets: sets.length }
     expect((await findLeftovers(signal, { kernel })).counts).toEqual(counts)
+    expect(await left(ipvs)).toEqual(names([...ours, ...foreign]))
+    ipvs.datagrams = 0
     expect(await removeLeftovers(signal, { kernel })).toEqual({ counts, left: [], errors: [] })
-    expect(await virtualServers.list()).toMatchObject([{ ip: '192.0.2.1', port: 30_000 }])
-    expect((await route.listAddresses(signal)).map(({ ip }) => ip)).toEqual(['192.0.2.1'])
+    expect(ipvs.datagrams).toBe(1)
+    expect(await left(ipvs)).toEqual(names(foreign))
+    expect((await route.listAddresses(signal)).map((found) => found.ip)).toEqual(['192.0.2.1', '2001:db8::1'])
+    expect(await setNames(ipset)).toEqual([])
   })
 
-  it('removes the device where IPVS is gone', async () => {
-    const report = await removeLeftovers(signal, { kernel: nodeWith({ route: node() }) })
+  it('spares what mode ipvs programs in one family, and clears the other', async () => {
+    const [ipvs, ipset, route] = [await table(), await withSets(), node()]
+    const inUse: InUse = { mode: 'ipvs', variant: 'legacy', families: ['IPv4'] }
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ ipvs, ipset, route }), inUse })
+    const isIPv4 = (id: VirtualServerId): boolean => familyOfServer(id) === 'IPv4'
+    const removed = ours.filter((id) => !isIPv4(id))
+    expect(report).toMatchObject({ counts: { virtualServers: removed.length, devices: 0 }, errors: [], left: [] })
+    expect(await left(ipvs)).toEqual(names([...ours.filter(isIPv4), ...foreign]))
+    expect((await route.listAddresses(signal)).filter((found) => found.interface === 'kube-ipvs0')).toMatchObject([
+      { ip: '10.96.0.1' },
+    ])
+    expect((await setNames(ipset)).filter((name) => name.includes('-6-'))).toEqual([])
+  })
+
+  it('does not load IPVS, and removes the device without it', async () => {
+    const ipvs = new FakeIpvs()
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ ipvs, route: node() }) })
     expect(report).toEqual({ counts: { ...noCounts, devices: 1 }, left: [], errors: [] })
+    expect(await ipvs.loaded(signal)).toBe(false)
   })
 
-  it.each([
-    { error: new IpvsError('missing', 'ipvsadm', 'ENOENT'), left: 3, errors: 0 },
-    { error: new IpvsError('rejected', 'ipvsadm', 'no'), left: 1, errors: 1 },
-  ])('keeps the device while its virtual servers are there ($error.code)', async ({ error, left, errors }) => {
-    const virtualServers = new FakeVirtualServers(parseProcIpVs(table))
-    virtualServers.remove = () => Promise.reject(error)
-    const route = node()
-    const report = await removeLeftovers(signal, { kernel: nodeWith({ virtualServers, route }) })
-    expect(report.counts).toEqual(noCounts)
-    expect([report.left.length, report.errors.length]).toEqual([left, errors])
-    expect(report.left.at(-1)?.what).toBe('kube-ipvs0')
+  it('goes by the device where a set of that name is another', async () => {
+    const ipset = new FakeIpset()
+    const odd = { name: 'KUBE-NODE-PORT-TCP', type: 'hash:ip,port', family: 'IPv4', maxElements: 8 } as const
+    await ipset.create(odd, signal)
+    const kernel = nodeWith({ ipvs: await table(), ipset, route: node() })
+    expect((await findLeftovers(signal, { kernel })).counts.virtualServers).toBe(2)
+  })
+
+  it('does not mind one that is gone meanwhile', async () => {
+    const ipvs = await table()
+    ipvs.refuse({ matches: ({ kind }) => kind === 'deleteVirtualServer', errno: constants.errno.ESRCH })
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ ipvs, route: node() }) })
+    expect(report).toMatchObject({ counts: { virtualServers: 2, devices: 1 }, left: [], errors: [] })
+  })
+
+  it('keeps device and sets while a virtual server is there that they are about', async () => {
+    const [ipvs, ipset, route] = [await table(), await withSets(), node()]
+    ipvs.refuse({
+      matches: (change) => change.kind === 'deleteVirtualServer' && change.id.kind === 'mark',
+      errno: constants.errno.EPERM,
+      detail: 'not today',
+    })
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ ipvs, ipset, route }) })
+    expect(report.counts).toEqual({ ...noCounts, virtualServers: ours.length - 2 })
+    expect(report.errors.map(({ message }) => message)).toEqual([
+      expect.stringContaining('-D -f 65537: EPERM: not today'),
+      expect.stringContaining('-D -f 65538 -6: EPERM: not today'),
+    ])
+    expect(report.left.map(({ what }) => what)).toEqual(['kube-ipvs0', 'every set'])
     expect(await route.findLink('kube-ipvs0', signal)).toBeDefined()
+    expect(await setNames(ipset)).toHaveLength(sets.length)
+  })
+
+  it('keeps both when the table cannot be read', async () => {
+    const [ipvs, ipset, route] = [await table(), await withSets(), node()]
+    ipvs.failNext(KernelError.ofErrno('list virtual servers', constants.errno.EPERM))
+    const report = await removeLeftovers(signal, { kernel: nodeWith({ ipvs, ipset, route }) })
+    expect(report).toMatchObject({ counts: noCounts, errors: [{ code: 'ipvs', cause: { code: 'permission' } }] })
+    expect(await route.findLink('kube-ipvs0', signal)).toBeDefined()
+    expect(await setNames(ipset)).toHaveLength(sets.length)
   })
 })
 

@@ -3,8 +3,8 @@ import type { Ipset } from '../../kernel/ipset/ipset.ts'
 import { openIpset } from '../../kernel/ipset/netlink-ipset.ts'
 import { type Iptables, type Variant, variants } from '../../kernel/iptables/iptables.ts'
 import { IptablesClient, type IptablesClientOptions } from '../../kernel/iptables/iptables-client.ts'
-import { Ipvsadm } from '../../kernel/ipvs/ipvsadm.ts'
-import type { VirtualServers } from '../../kernel/ipvs/virtual-server.ts'
+import type { Ipvs } from '../../kernel/ipvs/ipvs.ts'
+import { openIpvs } from '../../kernel/ipvs/netlink-ipvs.ts'
 import type { Route } from '../../kernel/route/interface-address.ts'
 import { NetlinkRoute } from '../../kernel/route/netlink-route.ts'
 import { type Family, families } from '../../model/ip.ts'
@@ -13,7 +13,7 @@ import { ipsetLeftovers } from './ipset-leftovers.ts'
 import { iptablesLeftovers } from './iptables-leftovers.ts'
 import { ipvsLeftovers } from './ipvs-leftovers.ts'
 import { nftLeftovers } from './nft-leftovers.ts'
-import { type Area, areas, mergeParts, type Part, type TakeoverReport, variantArea } from './report.ts'
+import { type Area, areas, type LeftBehind, mergeParts, type Part, type TakeoverReport, variantArea } from './report.ts'
 
 /** The parts of the kernel that kube-proxy writes to. */
 export interface TakeoverKernel {
@@ -21,7 +21,7 @@ export interface TakeoverKernel {
   /** Every variant and family. */
   readonly iptables: readonly Iptables[]
   readonly ipset: Ipset
-  readonly virtualServers: VirtualServers
+  readonly ipvs: Ipvs
   readonly route: Route
   /** Gives back what is open. Called after every search; another one opens again what it needs. */
   close(): void
@@ -45,15 +45,19 @@ export interface InUse {
 /** The node that this process runs on. */
 export const nodeKernel = ({ run = realRun, ...options }: IptablesClientOptions = {}): TakeoverKernel => {
   const ipset = openIpset()
+  const ipvs = openIpvs()
   return {
     run,
     iptables: variants.flatMap((variant) =>
       families.map((family) => new IptablesClient(variant, family, { run, ...options })),
     ),
     ipset,
-    virtualServers: new Ipvsadm({ run }),
+    ipvs,
     route: new NetlinkRoute(),
-    close: () => ipset.close(),
+    close: () => {
+      ipset.close()
+      ipvs.close()
+    },
   }
 }
 
@@ -87,7 +91,7 @@ const search = async (
   signal: AbortSignal,
   { only = areas, inUse }: TakeoverOptions,
 ): Promise<readonly Part[]> => {
-  const { run, iptables, ipset, virtualServers, route } = kernel
+  const { run, iptables, ipset } = kernel
   const parts: Part[] = []
   if (only.includes('nftables')) parts.push(...(await nftLeftovers(run, remove, signal)))
   let chains = 0
@@ -98,11 +102,23 @@ const search = async (
       for (const { counts } of found) chains += counts?.chains ?? 0
       parts.push(...found)
     }
-  if (only.includes('ipvs') && inUse?.mode !== 'ipvs')
-    parts.push(...(await ipvsLeftovers(virtualServers, route, remove, signal)))
+  let mayForget = true
+  if (only.includes('ipvs')) {
+    const found = await ipvsLeftovers(kernel, { remove, inUse: inUse?.mode === 'ipvs' ? inUse.families : [] }, signal)
+    mayForget = found.every(({ errors }) => errors === undefined)
+    parts.push(...found)
+  }
+  // Members of the sets are all that tells whose the virtual servers are.
+  if (remove && !mayForget && only.includes('ipset')) return [...parts, { left: [keptSets] }]
   // Last, because the rules hold the sets. Where we write rules, they may just have taken the place of such.
   const settle = chains > 0 || inUse !== undefined
   const sets = { remove, settle, inUse }
   if (only.includes('ipset')) parts.push(...(await ipsetLeftovers(ipset, sets, signal)))
   return parts
+}
+
+const keptSets: LeftBehind = {
+  area: 'ipset',
+  what: 'every set',
+  why: 'virtual servers that they are about could not be removed',
 }
