@@ -9,7 +9,7 @@ import { type Subscription, type SubscriptionHandlers, subscribe } from '../../s
 import { openTransport } from '../../src/kernel/netlink/transport.ts'
 import type { MessageReader } from '../../src/kernel/netlink/wire.ts'
 import { ownNamespace } from '../support/namespace.ts'
-import { addLink, deleteLink, linkName, RTM_DELLINK, RTM_NEWLINK, RTNLGRP_LINK } from './netlink-links.ts'
+import { addLink, deleteLink, linkName, RTM_DELLINK, RTM_NEWLINK, RTNLGRP_LINK } from './netlink-requests.ts'
 
 ownNamespace(import.meta.url)
 
