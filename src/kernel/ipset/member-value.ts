@@ -75,6 +75,9 @@ export const parseMember = (shape: MemberShape, member: string): MemberValue | u
   }
 }
 
+export const unmarked = (value: MemberValue): MemberValue =>
+  value.kind === 'tuple' ? { ...value, mark: undefined } : value
+
 const parseMarked = (shape: MemberShape, member: string): TupleValue | undefined => {
   const end = shape.marks === undefined ? -1 : member.indexOf(markWord)
   if (end < 0) return parseTuple(shape, member, undefined)

@@ -21,7 +21,7 @@ import type { Ipset, SetHeader, SetRef, SetSpec } from './ipset.ts'
 import { IpsetError } from './ipset-error.ts'
 import { explain } from './kernel-refusal.ts'
 import type { Member } from './member.ts'
-import { formatMember, parseMember } from './member-value.ts'
+import { formatMember, parseMember, unmarked } from './member-value.ts'
 import { createBody, listHeadersBody, setBody, twoNamesBody } from './requests.ts'
 import { checkShape, Session } from './session.ts'
 
@@ -218,7 +218,8 @@ export class NetlinkIpset implements Ipset {
           if (batch.count > 0) flush()
           throw notMember(op, member, set.type)
         }
-        batch.push(value)
+        // The kernel would refuse to remove a member with a mark from a set without marks.
+        batch.push(command === IPSET_CMD_DEL ? unmarked(value) : value)
         pending.push(member)
         if (!batch.full) continue
         flush()

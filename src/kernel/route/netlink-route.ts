@@ -1,8 +1,6 @@
 import { constants } from 'node:os'
 import { Connection, dump, type Request } from '../netlink/connection.ts'
-import { protocols } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
-import { openTransport, type Transport } from '../netlink/transport.ts'
 import { littleEndian, type MessageReader, type Writer } from '../netlink/wire.ts'
 import { byIndexAndAddress } from './address-list.ts'
 import { addition, removal } from './address-request.ts'
@@ -16,6 +14,7 @@ import type {
   Route,
 } from './interface-address.ts'
 import { bringUpRequest, dummyRequest, indexedLinkRequest, namedLinkRequest, otherKind } from './link-request.ts'
+import { openRoute } from './open-route.ts'
 import {
   ifaddrmsgLength,
   ifinfomsgLength,
@@ -31,9 +30,6 @@ import { AddressWatcher } from './watch-addresses.ts'
 import { watchLink } from './watch-link.ts'
 
 const { EADDRNOTAVAIL, EEXIST, ENODEV } = constants.errno
-
-export const openRoute = (): Transport =>
-  openTransport({ protocol: protocols.route, sendBuffer: 1 << 18, receiveBuffer: 1 << 20, strictDumps: true })
 
 /** {@link Route} over rtnetlink. A socket belongs to the network namespace it was opened in. */
 export class NetlinkRoute implements Route {

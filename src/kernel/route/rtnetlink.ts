@@ -89,7 +89,7 @@ export const readAddress = (message: MessageReader): Omit<InterfaceAddress, 'int
   return { ip, family, index: readIndex(message), scope, loopback: isLoopback(ip) }
 }
 
-const familyOfNumber = (number: number | undefined): Family | undefined => {
+export const familyOfNumber = (number: number | undefined): Family | undefined => {
   if (number === AF_INET) return 'IPv4'
   return number === AF_INET6 ? 'IPv6' : undefined
 }
