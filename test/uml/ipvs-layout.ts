@@ -5,34 +5,61 @@
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { renderIpvs } from '../../src/backends/ipvs/text.ts'
+import type { HostState } from '../../src/model/host.ts'
 import { families } from '../../src/model/ip.ts'
 import type { Host } from '../support/host.ts'
 import type { Outcome } from '../support/host-protocol.ts'
 import { Scene } from '../support/scene.ts'
 import { type Cluster, clusterOf, endpointPort, type HostName, hosts } from './layout-cluster.ts'
-import { flowsOf } from './layout-flows.ts'
+import { type Flow, flowsOf, variantsOf } from './layout-flows.ts'
 import { writeReport } from './layout-report.ts'
 
-const clusters = families.map(clusterOf)
-const [four, six] = clusters
-if (four === undefined || six === undefined) throw new TypeError('two families')
+const run = (command: string, args: readonly string[], input = ''): void => {
+  execFileSync(command, args, { encoding: 'utf8', input })
+}
 
-const run = (command: string, args: readonly string[], input?: string): string =>
-  execFileSync(command, args, { encoding: 'utf8', ...(input === undefined ? {} : { input }) })
+/** The parts of the text, each for the tool that its heading names. */
+const partsOf = ({ family, states }: Cluster, host: HostState) =>
+  renderIpvs(host, states, { family, scheduler: 'rr', excludeCidrs: [], drainMs: 0, randomFully: true })
+    .split(/^# IPv[46]: /m)
+    .slice(1)
+    .map((part) => {
+      const end = part.indexOf('\n')
+      const [tool = '', ...args] = part.slice(0, end).split(' ')
+      // This kernel has the older iptables alone.
+      return { tool: tool.replace('tables-restore', 'tables-legacy-restore'), args, input: part.slice(end + 1) }
+    })
 
-/** Each part of the text to the tool that its heading names. */
-const load = ({ family, host, states }: Cluster): void => {
-  const text = renderIpvs(host, states, { family, scheduler: 'rr', excludeCidrs: [], drainMs: 0, randomFully: true })
-  for (const part of text.split(/^# IPv[46]: /m).slice(1)) {
-    const end = part.indexOf('\n')
-    const [tool = '', ...args] = part.slice(0, end).split(' ')
-    // This kernel has the older iptables alone.
-    const program = tool.replace('tables-restore', 'tables-legacy-restore')
+const load = (cluster: Cluster): void => {
+  for (const { tool, args, input } of partsOf(cluster, cluster.host)) {
     try {
-      run(program, args, part.slice(end + 1))
+      run(tool, args, input)
     } catch (error) {
       // The device is there already when the second family comes.
       if (tool !== 'ip') throw error
+    }
+  }
+}
+
+/** What differs between hosts is rules and marks. */
+const reload = (cluster: Cluster, host: HostState): void => {
+  const marked = /^(?:create|add) \S*INSIDE /
+  for (const { tool, args, input } of partsOf(cluster, host)) {
+    const lines = input.split('\n')
+    // Without --noflush the whole tables are exchanged.
+    if (tool.endsWith('-restore')) run(tool, [], input)
+    else if (tool === 'ipset')
+      run(
+        tool,
+        ['-exist', ...args],
+        lines
+          .filter((line) => marked.test(line))
+          .join('\n')
+          .concat('\n'),
+      )
+    else if (tool === 'ipvsadm') {
+      run(tool, ['-C'])
+      run(tool, args, input)
     }
   }
 }
@@ -48,56 +75,66 @@ const outcomeText = (outcome: Outcome): string => {
   }
 }
 
+const [four, six] = families.map(clusterOf)
+if (four === undefined || six === undefined) throw new TypeError('a family is missing')
+const clusters = [four, six]
 const scene = await Scene.create()
 const all = new Map<HostName, Host>([['node', scene.node]])
 await Promise.all(
   hosts.map(async (name) => all.set(name, await scene.addHost(name, { ipv4: four.at[name], ipv6: six.at[name] }))),
 )
+const hostNamed = (name: HostName): Host => {
+  const host = all.get(name)
+  if (host === undefined) throw new TypeError(`no host ${name}`)
+  return host
+}
 await Promise.all(
   (['pod', 'remote', 'node'] as const).flatMap((name) =>
-    (['TCP', 'UDP', 'SCTP'] as const).map((protocol) => all.get(name)?.listen(protocol, endpointPort)),
+    (['TCP', 'UDP', 'SCTP'] as const).map((protocol) => hostNamed(name).listen(protocol, endpointPort)),
   ),
 )
+
 run('ipvsadm', ['-Ln'])
 writeFileSync('/proc/sys/net/ipv4/vs/conntrack', '1')
 for (const cluster of clusters) load(cluster)
 
-for (const cluster of clusters) {
-  const { family, clusterIP, at } = cluster
+/** Direct routing: real servers have the addresses, and the node lets answers from them through. */
+for (const { clusterIP, vip } of clusters) {
+  for (const [name, ip] of [
+    ['remote', clusterIP(13)],
+    ['pod', vip(14)],
+  ] as const)
+    await hostNamed(name).run(['ip', 'addr', 'add', ip, 'dev', 'lo'])
+}
+for (const name of ['pod', 'remote']) writeFileSync(`/proc/sys/net/ipv4/conf/v-${name}/accept_local`, '1')
+
+const play = async ({ family }: Cluster, flows: readonly Flow[]): Promise<void> => {
   await Promise.all(
-    flowsOf(cluster).map(async ({ name, from, to, port, protocol, want }) => {
-      const outcome = await all
-        .get(from)
-        ?.ask({ address: to, port, protocol, timeoutMs: want === 'timeout' ? 1_500 : 8_000 })
-      const got = outcome === undefined ? 'no such host' : outcomeText(outcome)
-      writeReport({ family, name: `${name}, from ${from}`, got, want })
+    flows.map(async ({ name, from, to, port, protocol, want }) => {
+      const timeoutMs = want === 'timeout' ? 1_500 : 8_000
+      const outcome = await hostNamed(from).ask({ address: to, port, protocol, timeoutMs })
+      writeReport({ family, name: `${name}, from ${from}`, got: outcomeText(outcome), want })
     }),
   )
-  for (const from of ['client', 'pod', 'node'] as const)
-    for (const [name, to] of [
-      ['cluster IP', clusterIP(1)],
-      ['node', at.node],
-    ] as const) {
-      const version = family === 'IPv4' ? '-4' : '-6'
-      const got = await all
-        .get(from)
-        ?.run(['busybox', 'ping', version, '-c', '1', '-W', '2', to])
-        .then(
-          () => 'answered',
-          () => 'silence',
-        )
-      writeReport({ family, name: `S10.3 a ping of a ${name}, from ${from}`, got: got ?? '', want: 'answered' })
-    }
 }
-if (process.argv.includes('--show'))
-  for (const [command, ...args] of [
-    ['ipvsadm', '-Ln'],
-    ['ipvsadm', '-Lnc'],
-    ['iptables-legacy-save', '-c'],
-    ['ip6tables-legacy-save', '-c'],
-    ['ipset', 'save'],
-    ['ip', 'addr', 'show', 'kube-ipvs0'],
-    ['conntrack', '-L'],
-  ])
-    process.stderr.write(run(command ?? '', args))
+
+const ping = async ({ family, clusterIP }: Cluster, from: HostName): Promise<void> => {
+  const version = family === 'IPv4' ? '-4' : '-6'
+  const got = await hostNamed(from)
+    .run(['busybox', 'ping', version, '-c', '1', '-W', '2', clusterIP(1)])
+    .then(
+      () => 'answered',
+      () => 'silence',
+    )
+  writeReport({ family, name: `S10.3 a ping of a cluster IP, from ${from}`, got, want: 'answered' })
+}
+
+for (const cluster of clusters) {
+  await play(cluster, flowsOf(cluster))
+  for (const from of ['client', 'pod', 'node'] as const) await ping(cluster, from)
+  for (const { host, flows } of variantsOf(cluster)) {
+    reload(cluster, { ...cluster.host, ...host })
+    await play(cluster, flows)
+  }
+}
 await scene.close()

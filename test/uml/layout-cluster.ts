@@ -42,6 +42,7 @@ export const clusterOf = (family: Family): Cluster => {
   const target = (name: HostName, local: boolean): Target => targetOf(at[name], { port: endpointPort, local })
   const here = target('pod', true)
   const there = target('remote', false)
+  const direct = { port: endpointPort, connections: { ...defaultConnections, forwarding: 'direct' } } as const
   const none = { clusterIP: undefined }
   const only = (ip: IP) => [cidr(`${ip}/${four ? 32 : 128}`)]
   return {
@@ -108,11 +109,14 @@ export const clusterOf = (family: Family): Cluster => {
         nodePort: port(30_012),
         cluster: [there],
       }),
-      stateOf(family, 'x/direct', {
-        clusterIP: clusterIP(13),
-        port: endpointPort,
-        connections: { ...defaultConnections, forwarding: 'direct' },
+      stateOf(family, 'x/direct', { ...direct, clusterIP: clusterIP(13), cluster: [there] }),
+      stateOf(family, 'x/direct-local', {
+        ...direct,
+        ...none,
+        externalIPs: [vip(14)],
+        externalPolicy: 'Local',
         cluster: [there],
+        local: [here],
       }),
       stateOf(family, 'x/here', { clusterIP: undefined, externalIPs: [at.node], port: port(81), cluster: [there] }),
     ],

@@ -1,5 +1,6 @@
+import type { HostState } from '../../src/model/host.ts'
 import type { Protocol } from '../../src/model/protocol.ts'
-import type { Cluster, HostName } from './layout-cluster.ts'
+import { type Cluster, endpointPort, type HostName } from './layout-cluster.ts'
 
 export interface Flow {
   readonly name: string
@@ -7,12 +8,11 @@ export interface Flow {
   readonly to: string
   readonly port: number
   readonly protocol: Protocol
-  /** Who answers and whom it saw, `refused`, `timeout`; `EPERM` for the node, whose own packets are dropped. */
+  /** Who answers and whom it saw, `refused` or `timeout`. */
   readonly want: string
 }
 
-/** What becomes of packets, by the rules of docs/service-semantics.md. */
-export const flowsOf = ({ at, clusterIP, vip }: Cluster): readonly Flow[] => {
+const flowList = () => {
   const flows: Flow[] = []
   const add = (
     name: string,
@@ -20,10 +20,16 @@ export const flowsOf = ({ at, clusterIP, vip }: Cluster): readonly Flow[] => {
     port: number,
     wants: Partial<Record<HostName, string>>,
     protocol: Protocol = 'TCP',
-  ) => {
+  ): void => {
     for (const [from, want] of Object.entries(wants) as [HostName, string][])
       flows.push({ name, from, to, port, protocol, want })
   }
+  return { flows, add }
+}
+
+/** What becomes of packets, by the rules of docs/service-semantics.md. */
+export const flowsOf = ({ at, clusterIP, vip }: Cluster): readonly Flow[] => {
+  const { flows, add } = flowList()
   const saw = (who: HostName, whom: HostName): string => `${who} saw ${at[whom]}`
   /** Masqueraded, whoever comes. */
   const hidden = { client: saw('remote', 'node'), pod: saw('remote', 'node'), node: saw('remote', 'node') }
@@ -74,6 +80,67 @@ export const flowsOf = ({ at, clusterIP, vip }: Cluster): readonly Flow[] => {
   add('S10.1 another port', clusterIP(1), 443, refused)
   add('S10.1 another port, UDP', clusterIP(1), 80, refused, 'UDP')
   add('S10.1 another port, which the host listens on', vip(2), 8080, refused)
+  add('S11.2 direct routing never masquerades', clusterIP(13), endpointPort, {
+    client: saw('remote', 'client'),
+    other: saw('remote', 'other'),
+  })
+  add('S6.3 direct routing under policy Local', vip(14), endpointPort, {
+    client: saw('pod', 'client'),
+    other: saw('remote', 'other'),
+    node: saw('remote', 'node'),
+  })
   add('a port of the host', at.node, 8080, { client: saw('node', 'client') })
   return flows
+}
+
+/** The same cluster on a node that is configured differently. */
+export interface Variant {
+  readonly name: string
+  readonly host: Partial<HostState>
+  readonly flows: readonly Flow[]
+}
+
+export const variantsOf = ({ at, clusterIP, vip }: Cluster): readonly Variant[] => {
+  const saw = (who: HostName, whom: HostName): string => `${who} saw ${at[whom]}`
+  const of = (
+    name: string,
+    host: Partial<HostState>,
+    wants: Readonly<Record<'clusterIP' | 'local' | 'elsewhere', Partial<Record<HostName, string>>>>,
+  ): Variant => {
+    const { flows, add } = flowList()
+    add(`S11.2 a cluster IP ${name}`, clusterIP(1), 80, wants.clusterIP)
+    add(`S6.3 policy Local ${name}`, vip(3), 80, wants.local)
+    add(`S6.6 policy Local without local endpoints ${name}`, vip(4), 80, wants.elsewhere)
+    return { name, host, flows }
+  }
+  const node = saw('remote', 'node')
+  return [
+    of(
+      'without a detector',
+      { detector: { kind: 'none' } },
+      {
+        clusterIP: { client: saw('remote', 'client'), pod: saw('remote', 'pod'), node },
+        local: { client: saw('pod', 'client'), other: saw('pod', 'other'), node },
+        elsewhere: { client: 'timeout', other: 'timeout', node },
+      },
+    ),
+    of(
+      'with masqueradeAll',
+      { masqueradeAll: true },
+      {
+        clusterIP: { client: node, pod: node, node },
+        local: { client: saw('pod', 'client'), other: saw('remote', 'other'), node },
+        elsewhere: { client: 'timeout', other: saw('remote', 'other'), node },
+      },
+    ),
+    of(
+      'with pods told by their interface, and another mark',
+      { detector: { kind: 'interfacePrefix', prefix: 'v-oth' }, masqueradeMark: 1 },
+      {
+        clusterIP: { client: node, pod: node, other: saw('remote', 'other'), node },
+        local: { client: saw('pod', 'client'), other: saw('remote', 'other'), node },
+        elsewhere: { client: 'timeout', pod: 'timeout', other: saw('remote', 'other'), node },
+      },
+    ),
+  ]
 }
