@@ -1,7 +1,7 @@
-import type { FixedChain, FixedLayout, FixedTable } from '../rules/fixed-layout.ts'
+import type { FixedChain, FixedLayout } from '../rules/fixed-layout.ts'
+import { fixedRules, planFixed as planTable } from '../rules/plan-fixed.ts'
 import type { TableWriter } from '../rules/table-writer.ts'
 import { filterMemberChains } from './layout-types.ts'
-import { sameRules } from './service-delta.ts'
 
 const filterMembers: ReadonlySet<string> = new Set(filterMemberChains)
 
@@ -23,26 +23,6 @@ export const planFixed = (
     if (!roots.has(chain.name)) writers.nat.chain(chain.name, fixedRules(chain))
   }),
 })
-
-const planTable = (
-  before: FixedTable,
-  after: FixedTable,
-  write: (chain: FixedChain, had: FixedChain) => void,
-): number => {
-  const old = new Map(before.chains.map((chain) => [chain.name, chain]))
-  let grown = 0
-  for (const chain of after.chains) {
-    const had = old.get(chain.name) ?? { name: chain.name, head: [], tail: [] }
-    grown += fixedRules(chain).length - fixedRules(had).length
-    if (!sameFixed(had, chain)) write(chain, had)
-  }
-  return grown
-}
-
-export const sameFixed = (a: FixedChain, b: FixedChain): boolean =>
-  sameRules(a.head, b.head) && sameRules(a.tail, b.tail)
-
-const fixedRules = ({ head, tail }: FixedChain): FixedChain['head'] => [...head, ...tail]
 
 /** Exchanges what stands around the rules of Services, which stay. */
 export const replaceAround = (before: FixedChain, after: FixedChain, writer: TableWriter): void => {

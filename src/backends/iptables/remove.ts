@@ -10,7 +10,7 @@ export const removeRules = async (
   { iptables, ipset, family }: Pick<IptablesParts, 'iptables' | 'ipset' | 'family'>,
   signal: AbortSignal,
 ): Promise<void> => {
-  const parts = await iptablesLeftovers(iptables, { remove: true, chains: 'all' }, signal)
+  const parts = await iptablesLeftovers(iptables, { remove: true, inUse: undefined }, signal)
   for (const { errors = [] } of parts) for (const error of errors) throw error
   if (ipset !== undefined) await removeSets(ipset, family, signal)
 }

@@ -1,5 +1,5 @@
-import type { RuleText } from '../../kernel/iptables/rule-text.ts'
 import type { ServiceKey } from '../../model/names.ts'
+import { sameRules } from '../rules/plan-fixed.ts'
 import type { TableWriter } from '../rules/table-writer.ts'
 import type { EntryDelta } from './dispatch.ts'
 import type { Entry, FilterRule, ServiceLayout, SetElement } from './layout-types.ts'
@@ -54,9 +54,6 @@ export class ServiceDelta {
     }
   }
 }
-
-export const sameRules = (a: readonly RuleText[], b: readonly RuleText[]): boolean =>
-  a.length === b.length && a.every((rule, i) => rule === b[i])
 
 const entries = (before: readonly Entry[], after: readonly Entry[], tag: ServiceKey, into: EntryDelta): void => {
   const old = new Map(before.map((entry) => [entry.key, entry]))

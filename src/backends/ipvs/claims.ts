@@ -6,7 +6,7 @@ import type { WantedServer } from './server-diff.ts'
 
 /** The virtual servers that a service port wants, by name. */
 export const claimsOf = ({ state, layout, mark }: Laid): ReadonlyMap<string, Claim> => {
-  const { id: portId, service: tag, protocol, family, clusterIP, externalIPs, loadBalancerIPs } = state
+  const { id: portId, service: tag, protocol, family } = state
   const claims = new Map<string, Claim>()
   const claim = (id: VirtualServerId, byAddress: boolean, part: Pick<Claim['wanted'], 'realServers'>, shape: Shape) => {
     const server = { id, ...shape }
@@ -15,9 +15,8 @@ export const claimsOf = ({ state, layout, mark }: Laid): ReadonlyMap<string, Cla
     })
   }
   for (const server of layout.servers) {
-    const { ip, port } = server
-    const byAddress = ip === clusterIP || externalIPs.includes(ip) || loadBalancerIPs.includes(ip)
-    claim({ kind: 'address', protocol, ip, port }, byAddress, server, server.shape)
+    const { ip, port, nodePort, shape } = server
+    claim({ kind: 'address', protocol, ip, port }, !nodePort, server, shape)
   }
   const { inside } = layout
   if (inside !== undefined && mark !== undefined) claim({ kind: 'mark', family, mark }, true, inside, inside.shape)

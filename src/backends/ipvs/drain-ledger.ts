@@ -59,8 +59,9 @@ export class DrainLedger {
     if (entry?.realServers.size === 0) this.#entries.delete(name)
   }
 
-  clear(): void {
-    this.#entries.clear()
+  /** Only these virtual servers are there. */
+  retain(names: ReadonlySet<string>): void {
+    for (const name of this.#entries.keys()) if (!names.has(name)) this.#entries.delete(name)
   }
 
   /**
@@ -72,12 +73,12 @@ export class DrainLedger {
     const there = new Map(found.map((server) => [realServerName(server), server]))
     const changes: TaggedChange[] = []
     for (const [key, { server, since }] of entry?.realServers ?? []) {
-      const now_ = there.get(key)
-      if (now_ === undefined) this.forget(id, server)
-      else if (now_.active + now_.inactive === 0 || (limitMs > 0 && now - since >= limitMs)) {
+      const present = there.get(key)
+      if (present === undefined) this.forget(id, server)
+      else if (present.active + present.inactive === 0 || (limitMs > 0 && now - since >= limitMs)) {
         this.forget(id, server)
         changes.push({ change: { kind: 'deleteRealServer', id, server }, tag: undefined })
-      } else if (now_.weight > 0) changes.push({ change: { kind: 'setRealServer', id, server }, tag: undefined })
+      } else if (present.weight > 0) changes.push({ change: { kind: 'setRealServer', id, server }, tag: undefined })
     }
     return changes
   }

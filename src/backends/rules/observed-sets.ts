@@ -1,6 +1,6 @@
 import type { Ipset, SetHeader } from '../../kernel/ipset/ipset.ts'
-import { IpsetError } from '../../kernel/ipset/ipset-error.ts'
 import type { Member } from '../../kernel/ipset/member.ts'
+import { serves } from '../../kernel/ipset/serves.ts'
 import type { SetSchema } from './set-schema.ts'
 
 export interface ObservedSet {
@@ -21,23 +21,8 @@ export const observeSets = async <Role extends string>(
     const { name } = header
     const set = refs.get(name)
     if (set === undefined && !owns(name)) continue
-    const fits =
-      set !== undefined && header.type === set.type && (header.family === undefined || header.family === set.family)
-    found.set(name, { header, members: fits ? await tryMembers(ipset, set, signal) : undefined })
+    const fits = set !== undefined && serves(header, { ...set, maxElements: 0 })
+    found.set(name, { header, members: fits ? new Set(await ipset.members(set, signal)) : undefined })
   }
   return found
-}
-
-/** A set of the right type may still have been made with other options. */
-const tryMembers = async (
-  ipset: Ipset,
-  set: Parameters<Ipset['members']>[0],
-  signal: AbortSignal,
-): Promise<ReadonlySet<Member> | undefined> => {
-  try {
-    return new Set(await ipset.members(set, signal))
-  } catch (error) {
-    if (error instanceof IpsetError && error.code === 'typeMismatch') return undefined
-    throw error
-  }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Ipset, SetRef } from '../../kernel/ipset/ipset.ts'
+import type { Ipset, SetRef, SetSpec } from '../../kernel/ipset/ipset.ts'
 import { IpsetError } from '../../kernel/ipset/ipset-error.ts'
 import type { Member } from '../../kernel/ipset/member.ts'
 import type { ObservedSet } from './observed-sets.ts'
@@ -73,9 +73,13 @@ export class SetStore<Role extends string> {
     }
   }
 
-  /** Before what needs them. */
-  async prepare({ create, add }: Pick<SetChanges<Role>, 'create' | 'add'>, signal: AbortSignal): Promise<void> {
-    for (const role of create) await this.#create(role, add.get(role) ?? [], signal)
+  /** Before what needs them. `settle`: rules that held sets have just gone, so that these may be held a while longer. */
+  async prepare(
+    { create, add }: Pick<SetChanges<Role>, 'create' | 'add'>,
+    signal: AbortSignal,
+    { settle = false }: { readonly settle?: boolean } = {},
+  ): Promise<void> {
+    for (const role of create) await this.#create(role, add.get(role) ?? [], settle, signal)
     this.#before = new Map([...add.keys()].map((role) => [role, this.#sets.get(role)?.entries ?? 0]))
     for (const [role, members] of add) if (!this.#held.has(role)) await this.#add(role, members, signal)
   }
@@ -137,16 +141,17 @@ export class SetStore<Role extends string> {
     for (const [role, { entries }] of this.#sets) yield [this.#schema.ref(role).name, entries]
   }
 
-  async #create(role: Role, members: readonly Member[], signal: AbortSignal): Promise<void> {
+  async #create(role: Role, members: readonly Member[], settle: boolean, signal: AbortSignal): Promise<void> {
     const ref = this.#schema.ref(role)
     const maxElements = capacityFor(members.length)
     const state = { entries: 0, maxElements: ref.type.startsWith('hash:') ? maxElements : Number.POSITIVE_INFINITY }
+    const spec = { ...ref, maxElements }
     try {
-      await this.#ipset.create({ ...ref, maxElements }, signal)
+      await this.#ipset.create(spec, signal)
     } catch (error) {
       // The name is ours, so the set is an older version's: of another type, with other options, or of the other family.
       if (!isError(error, 'exists')) throw error
-      if (!(await this.#replace(role, ref, maxElements, members, signal))) return
+      if (!(await this.#replace(role, spec, members, settle, signal))) return
     }
     this.#lingering.delete(ref.name)
     this.#sets.set(role, state)
@@ -155,31 +160,45 @@ export class SetStore<Role extends string> {
   /** Whether there is a set as it should be now. */
   async #replace(
     role: Role,
-    ref: SetRef,
-    maxElements: number,
+    spec: SetSpec,
     members: readonly Member[],
+    settle: boolean,
     signal: AbortSignal,
   ): Promise<boolean> {
     try {
-      await this.#ipset.destroy(ref.name, signal)
-      await this.#ipset.create({ ...ref, maxElements }, signal)
-      return true
+      await this.#ipset.destroy(spec.name, signal)
     } catch (error) {
-      if (!(error instanceof IpsetError) || error.code !== 'busy') throw error
+      if (!isError(error, 'busy')) throw error
       // Rules hold the name: they go on with another set under it, where type and family agree.
-      if (await this.#trySwap(ref, maxElements, members, signal)) return true
-      if (this.#onHeld === 'fail') throw error
-      this.#held.add(role)
-      this.#onHeld(role, error)
-      return false
+      if (await this.#trySwap(spec, members, signal)) return true
+      const held = settle ? await this.#waitFor(spec.name, signal) : error
+      if (held !== undefined) {
+        if (this.#onHeld === 'fail' || !(held instanceof IpsetError)) throw held
+        this.#held.add(role)
+        this.#onHeld(role, held)
+        return false
+      }
+    }
+    await this.#ipset.create(spec, signal)
+    return true
+  }
+
+  /** Destroys it as soon as nothing holds it; otherwise the error. */
+  async #waitFor(name: string, signal: AbortSignal): Promise<unknown> {
+    try {
+      await destroySet(this.#ipset, name, signal)
+      return undefined
+    } catch (error) {
+      if (!isError(error, 'busy')) throw error
+      return error
     }
   }
 
-  async #trySwap(ref: SetRef, maxElements: number, members: readonly Member[], signal: AbortSignal): Promise<boolean> {
-    const spare = await this.#spare(ref, maxElements, signal)
+  async #trySwap(spec: SetSpec, members: readonly Member[], signal: AbortSignal): Promise<boolean> {
+    const spare = await this.#spare(spec, spec.maxElements, signal)
     try {
       await this.#ipset.add(spare, members, signal)
-      await this.#ipset.swap(ref.name, spare.name, signal)
+      await this.#ipset.swap(spec.name, spare.name, signal)
       return true
     } catch (error) {
       if (!isError(error, 'typeMismatch')) throw error

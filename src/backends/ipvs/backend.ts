@@ -1,0 +1,331 @@
+import type { RulesetWatch } from '../../kernel/iptables/ruleset-watch.ts'
+import { virtualServerName } from '../../kernel/ipvs/names.ts'
+import { KernelError } from '../../kernel/netlink/error.ts'
+import type { LinkLoss } from '../../kernel/route/interface-address.ts'
+import type { ServiceState } from '../../model/desired.ts'
+import type { HostState } from '../../model/host.ts'
+import type { Family, IP } from '../../model/ip.ts'
+import type { ServiceKey, ServicePortId } from '../../model/names.ts'
+import { schedulers } from '../../model/scheduling.ts'
+import type { Backend, Capabilities, Change, Observed, Support } from '../backend.ts'
+import { ruleTables } from '../rules/rule-table.ts'
+import { SetStore } from '../rules/set-store.ts'
+import { type WriterParts, writePlan } from './apply.ts'
+import { absorb } from './belief.ts'
+import { winner } from './claims.ts'
+import { DrainLedger } from './drain-ledger.ts'
+import { IpvsBackendError, rejected } from './error.ts'
+import { lacksOf } from './lacks.ts'
+import { asObservedIpvs, type IpvsKernel, type ObservedIpvs, observeIpvs } from './observe.ts'
+import { Periodic, type Timers } from './periodic.ts'
+import type { Belief, IpvsPlan, Laid } from './plan.ts'
+import { planDelta } from './plan-delta.ts'
+import { type PlanContext, planFull } from './plan-full.ts'
+import type { PortProblems, ProblemReports } from './problem-reports.ts'
+import { removeIpvs } from './remove.ts'
+import { setSchema } from './schema.ts'
+import { Serial } from './serial.ts'
+import { sameServer, type TaggedChange, type WantedServer } from './server-diff.ts'
+import { type SetRole, setName } from './sets.ts'
+import { type IpvsSettings, ipvsDevice } from './settings.ts'
+import { withScheduler } from './stand-in.ts'
+import { renderIpvs } from './text.ts'
+import { type Written, writeServers } from './write-servers.ts'
+
+/** `random` stands for the scheduler that the configuration names. */
+export const ipvsCapabilities: Capabilities = {
+  schedulers: new Set(schedulers),
+  affinity: true,
+  sourceRanges: true,
+  sctp: true,
+  localhostNodePorts: false,
+}
+
+/** Why the kernel is not as it was left. */
+export type IpvsDrift = 'tableDeleted' | 'elementsChanged'
+
+export interface IpvsParts extends IpvsKernel {
+  readonly family: Family
+  readonly settings: IpvsSettings
+  readonly watch: RulesetWatch
+  readonly timers: Timers
+  /** Shared with the backend of the other family. */
+  readonly problems: ProblemReports
+  /** Somebody else has changed what is ours. Told once until the next look. */
+  readonly onDrift: (family: Family, reason: IpvsDrift) => void
+  /** Drains or looks could not be made; they are tried again. */
+  readonly onError?: (error: unknown) => void
+}
+
+const drainCheckMs = 3_000
+const lookMs = 2_000
+
+/** Services of one family as virtual servers of the kernel, with sets and a few fixed rules around them. */
+export class IpvsBackend implements Backend<IpvsPlan> {
+  readonly name = 'ipvs'
+  readonly capabilities = ipvsCapabilities
+  readonly family: Family
+  readonly #parts: IpvsParts
+  readonly #writer: WriterParts
+  readonly #sets: SetStore<SetRole>
+  readonly #serial = new Serial()
+  readonly #draining = new DrainLedger()
+  readonly #drains: Periodic
+  readonly #looks: Periodic
+  readonly #life = new AbortController()
+  /** Addresses of kube-ipvs0 whose loss would be news. */
+  readonly #bound = new Set<IP>()
+  /** Schedulers that the kernel has turned out to lack. */
+  readonly #lacking = new Set<string>()
+  #belief: Belief | undefined
+  /** Nothing is known to differ from what is believed. */
+  #trusted = false
+  #watching = false
+
+  constructor(parts: IpvsParts) {
+    const { family, ipset, settings, timers, problems } = parts
+    this.family = family
+    this.#parts = parts
+    this.#sets = new SetStore(ipset, setSchema(family), (role, error) => {
+      const object = { kind: 'ipset', namespace: undefined, name: setName(role, family) }
+      const reason = `it is no set of ours, and foreign rules hold it, so that what depends on it does not work: ${error.message}`
+      problems.tell({ object, field: 'type', reason })
+    })
+    this.#writer = {
+      ...parts,
+      ...{ sets: this.#sets, bound: this.#bound },
+      withDefault: (server) => withScheduler(server, settings.scheduler),
+    }
+    const onError = parts.onError ?? (() => {})
+    this.#drains = new Periodic({ timers, everyMs: drainCheckMs, onError, work: (signal) => this.#checkDrains(signal) })
+    this.#looks = new Periodic({ timers, everyMs: lookMs, onError, work: (signal) => this.#look(signal) })
+  }
+
+  async probe(signal: AbortSignal): Promise<Support> {
+    try {
+      await this.#parts.ipvs.timeouts(signal)
+      return { kind: 'supported' }
+    } catch (cause) {
+      if (cause instanceof KernelError && cause.code === 'unsupported')
+        return { kind: 'unsupported', why: 'the kernel has no IPVS (module ip_vs)' }
+      return { kind: 'unknown', cause }
+    }
+  }
+
+  observe(signal: AbortSignal): Promise<ObservedIpvs> {
+    return this.#serial.run(async () => {
+      const { watch, route } = this.#parts
+      if (!this.#watching) {
+        await route.watchLink(ipvsDevice, (loss) => this.#onLoss(loss), this.#life.signal)
+        this.#watching = true
+      }
+      // Until the plan that is made of this is applied nothing else is written.
+      this.#trusted = false
+      this.#bound.clear()
+      watch.compared(this.family, signal)
+      const found = await observeIpvs(this.#parts, this.family, signal)
+      for (const { server } of found.servers.values()) this.#lacking.delete(server.scheduler)
+      this.#sets.observed(found.sets)
+      return found
+    })
+  }
+
+  plan(change: Change, observed?: Observed): IpvsPlan {
+    const context = this.#context()
+    if (change.kind === 'full') return planFull(change.host, change.services, asObservedIpvs(observed), context)
+    if (this.#belief === undefined) throw new RangeError('a delta needs an earlier full apply')
+    const changed = new Map([...change.services].map(([id, { after }]) => [id, after]))
+    return planDelta(change.host, changed, this.#belief, this.#draining, context)
+  }
+
+  apply(plan: IpvsPlan, signal: AbortSignal): Promise<void> {
+    return this.#serial.run(() => this.#apply(plan, signal))
+  }
+
+  async #apply(plan: IpvsPlan, signal: AbortSignal): Promise<void> {
+    this.#trusted = false
+    const newcomers = this.#newcomers(plan)
+    const written = await writePlan(this.#writer, plan, signal)
+    this.#remember(plan, written)
+    const { rejections, stale, failure } = written
+    if (failure !== undefined) throw failure
+    if (stale !== undefined)
+      throw new IpvsBackendError({ code: 'stale', op: 'change virtual servers', reason: stale.message, cause: stale })
+    const [rejection] = rejections
+    if (rejection !== undefined) {
+      await this.#takeBack(newcomers, written, signal)
+      throw rejected(rejection)
+    }
+    this.#trusted = true
+    this.#looks.start()
+  }
+
+  /** Service ports that a delta brings, with their Services. */
+  #newcomers({ outcome }: IpvsPlan): ReadonlyMap<ServicePortId, ServiceKey> {
+    const newcomers = new Map<ServicePortId, ServiceKey>()
+    if (outcome.kind === 'replace') return newcomers
+    for (const [id, laid] of outcome.delta.services)
+      if (laid !== undefined && this.#belief?.services.has(id) !== true) newcomers.set(id, laid.state.service)
+    return newcomers
+  }
+
+  /** Refusals and all: what is refused is for whoever hears of them. */
+  #remember({ outcome, draining }: IpvsPlan, { lacking }: Pick<Written, 'lacking'>): void {
+    for (const scheduler of lacking) this.#lacking.add(scheduler)
+    const now = this.#parts.timers.monotonic()
+    if (outcome.kind === 'replace') {
+      this.#belief = outcome.belief
+      this.#draining.retain(new Set(draining.keys()))
+      for (const ip of outcome.belief.addresses.keys()) this.#bound.add(ip)
+    } else if (this.#belief !== undefined) this.#belief = absorb(this.#belief, outcome.delta)
+    let isNew = false
+    for (const servers of draining.values()) if (this.#draining.set(servers, now)) isNew = true
+    if (isNew) this.#drains.wake()
+    else if (this.#draining.size > 0) this.#drains.start()
+    this.#report(outcome)
+  }
+
+  #report(outcome: IpvsPlan['outcome']): void {
+    const { problems, settings } = this.#parts
+    const of = ({ state, layout }: Laid): PortProblems => ({
+      ...{ id: state.id, service: state.service },
+      problems: [...layout.problems, ...lacksOf(state, this.#lacking, settings)],
+    })
+    if (outcome.kind === 'replace') {
+      problems.replace(this.family, [...outcome.belief.services.values()].map(of))
+      return
+    }
+    for (const [id, laid] of outcome.delta.services)
+      if (laid === undefined) problems.forget(this.family, id)
+      else problems.update(this.family, of(laid))
+  }
+
+  /**
+   * What is refused of Services that are new goes out again, so that they can be left out without another look. The rest of
+   * the plan stays: it is as it should be. Of Services that were there before only a look tells what has become.
+   */
+  async #takeBack(
+    newcomers: ReadonlyMap<ServicePortId, ServiceKey>,
+    { rejections }: Written,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const refused = new Set(rejections.map(({ tag }) => tag))
+    const out = new Map<ServicePortId, undefined>()
+    for (const [id, service] of newcomers) if (refused.has(service)) out.set(id, undefined)
+    if (out.size === 0 || this.#belief === undefined) return
+    const plan = planDelta(this.#belief.host, out, this.#belief, this.#draining, this.#context())
+    // What had been refused is not there, and that is no news.
+    const { failure } = await writePlan(this.#writer, plan, signal)
+    this.#remember(plan, noNews)
+    const known = new Set(newcomers.values())
+    this.#trusted = failure === undefined && [...refused].every((tag) => tag !== undefined && known.has(tag))
+  }
+
+  #context(): PlanContext {
+    const { settings } = this.#parts
+    return { settings, asAvailable: (wanted) => this.#asAvailable(wanted) }
+  }
+
+  #asAvailable(wanted: WantedServer): WantedServer {
+    if (!this.#lacking.has(wanted.server.scheduler)) return wanted
+    return { ...wanted, server: withScheduler(wanted.server, this.#parts.settings.scheduler) }
+  }
+
+  /** Those without connections go, and those that have had time enough. */
+  #checkDrains(signal: AbortSignal): Promise<'again' | 'done'> {
+    return this.#serial.run(async () => {
+      // What was found may be about to be raised again.
+      if (!this.#trusted) return 'again'
+      const { ipvs, settings, timers } = this.#parts
+      const changes: TaggedChange[] = []
+      for (const { id } of [...this.#draining.servers()]) {
+        const found = await ipvs.realServers(id, signal)
+        // A plan is made already, and counts on those that drain.
+        if (this.#serial.contended) break
+        changes.push(...this.#draining.check(id, found, timers.monotonic(), settings.drainMs))
+      }
+      const { stale, failure, rejections } = await writeServers(ipvs, changes, this.#writer.withDefault, signal)
+      if (stale !== undefined || failure !== undefined || rejections.length > 0) this.#drifted('elementsChanged')
+      return this.#draining.size > 0 ? 'again' : 'done'
+    })
+  }
+
+  #look(signal: AbortSignal): Promise<'again'> {
+    return this.#serial.run(async (): Promise<'again'> => {
+      if (this.#trusted && !(await this.#isAsBelieved(signal))) this.#drifted('elementsChanged')
+      return 'again'
+    })
+  }
+
+  #drifted(reason: IpvsDrift): void {
+    if (!this.#trusted) return
+    this.#trusted = false
+    this.#parts.onDrift(this.family, reason)
+  }
+
+  #onLoss(loss: LinkLoss): void {
+    if (this.#belief === undefined) return
+    if (loss.kind === 'addresses' && !loss.ips.some((ip) => this.#bound.has(ip))) return
+    this.#drifted(loss.kind === 'link' ? 'tableDeleted' : 'elementsChanged')
+  }
+
+  untouched(signal: AbortSignal): Promise<boolean> {
+    return this.#serial.run(async () => this.#trusted && (await this.#isAsBelieved(signal)))
+  }
+
+  /** By one look at the sets' headers and one at virtual servers, not at members and real servers. */
+  async #isAsBelieved(signal: AbortSignal): Promise<boolean> {
+    const { watch, ipvs } = this.#parts
+    if (this.#belief === undefined || !watch.untouched(this.family, signal)) return false
+    if (!(await this.#sets.untouched(signal))) return false
+    const there = new Map((await ipvs.virtualServers(signal)).map((server) => [virtualServerName(server.id), server]))
+    for (const [name, claims] of this.#belief.claims) {
+      const wanted = winner(claims)
+      const found = there.get(name)
+      if (wanted === undefined) continue
+      if (found === undefined || !sameServer(found, this.#asAvailable(wanted).server)) return false
+    }
+    return true
+  }
+
+  counts(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>()
+    const { rules, claims, addresses } = this.#belief ?? noBelief
+    for (const table of ruleTables) counts.set(table, rules[table])
+    for (const [name, entries] of this.#sets.counts()) counts.set(name, entries)
+    let realServers = 0
+    for (const list of claims.values()) realServers += winner(list)?.realServers.length ?? 0
+    counts.set('virtual-servers', claims.size)
+    counts.set('real-servers', realServers)
+    counts.set('draining-real-servers', this.#draining.size)
+    counts.set(ipvsDevice, addresses.size)
+    return counts
+  }
+
+  tidy(signal: AbortSignal): Promise<number> {
+    return this.#serial.run(() => this.#sets.destroyLingering(signal))
+  }
+
+  render(host: HostState, services: Iterable<ServiceState>): string {
+    return renderIpvs(host, services, this.#parts.settings)
+  }
+
+  cleanup(signal: AbortSignal): Promise<void> {
+    this.#belief = undefined
+    this.#trusted = false
+    return this.#serial.run(async () => {
+      this.#draining.retain(new Set())
+      await removeIpvs(this.#parts, this.family, this.#parts.settings, signal)
+    })
+  }
+
+  /** Ends drains and looks; what drains goes on draining in the next run. */
+  close(): void {
+    this.#life.abort()
+    this.#drains.close()
+    this.#looks.close()
+  }
+}
+
+const noBelief = { rules: { mangle: 0, filter: 0, nat: 0 }, claims: new Map(), addresses: new Map() }
+const noNews = { lacking: new Set<string>() }
