@@ -41,7 +41,7 @@ const load = (cluster: Cluster): void => {
   }
 }
 
-/** What differs between hosts is rules and marks. */
+/** What differs between hosts is rules and marks. The other family's virtual servers go. */
 const reload = (cluster: Cluster, host: HostState): void => {
   const marked = /^(?:create|add) \S*INSIDE /
   for (const { tool, args, input } of partsOf(cluster, host)) {
@@ -132,9 +132,10 @@ const ping = async ({ family, clusterIP }: Cluster, from: HostName): Promise<voi
 for (const cluster of clusters) {
   await play(cluster, flowsOf(cluster))
   for (const from of ['client', 'pod', 'node'] as const) await ping(cluster, from)
+}
+for (const cluster of clusters)
   for (const { host, flows } of variantsOf(cluster)) {
     reload(cluster, { ...cluster.host, ...host })
     await play(cluster, flows)
   }
-}
 await scene.close()
