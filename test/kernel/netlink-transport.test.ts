@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Connection, dump } from '../../src/kernel/netlink/connection.ts'
@@ -5,42 +7,27 @@ import { NLM_F_ACK, NLM_F_REQUEST, protocols } from '../../src/kernel/netlink/co
 import { openTransport, type Transport } from '../../src/kernel/netlink/transport.ts'
 import { MessageReader, Writer } from '../../src/kernel/netlink/wire.ts'
 import { ownNamespace } from '../support/namespace.ts'
+import {
+  addLink,
+  deleteLink,
+  getLink,
+  linkBody,
+  linkName,
+  listLinks,
+  RTM_GETLINK,
+  RTM_NEWLINK,
+  RTNLGRP_LINK,
+} from './netlink-requests.ts'
 
 ownNamespace(import.meta.url)
 
 const { signal } = new AbortController()
-const RTM_NEWLINK = 16
-const RTM_DELLINK = 17
-const RTM_GETLINK = 18
-const IFLA_IFNAME = 3
-const IFLA_LINKINFO = 18
-const IFLA_INFO_KIND = 1
-const RTNLGRP_LINK = 1
-const create = 0x600
-
 const open = (t: Tap, options: Partial<Parameters<typeof openTransport>[0]> = {}): Transport => {
   const transport = openTransport({ protocol: protocols.route, ...options })
   t.teardown(() => transport.close())
   return transport
 }
 type Tap = Pick<typeof t, 'teardown'>
-
-const link =
-  (name: string, kind?: string) =>
-  (writer: Writer): void => {
-    writer.reserve(16)
-    writer.string(IFLA_IFNAME, name)
-    if (kind === undefined) return
-    const info = writer.nest(IFLA_LINKINFO)
-    writer.string(IFLA_INFO_KIND, kind)
-    writer.endNest(info)
-  }
-
-const nameOf = (message: MessageReader): string => {
-  const attributes = message.attributes(16)
-  while (attributes.next()) if (attributes.type === IFLA_IFNAME) return attributes.string()
-  return ''
-}
 
 t.test('a socket has an address of its own, and nothing to read', async (t) => {
   const [one, two] = [open(t), open(t)]
@@ -51,28 +38,28 @@ t.test('a socket has an address of its own, and nothing to read', async (t) => {
 
 t.test('requests are acknowledged or refused with the kernel’s words', async (t) => {
   const connection = new Connection(open(t))
-  const add = { op: 'add link', type: RTM_NEWLINK, flags: create, body: link('br0', 'bridge') }
+  const add = addLink('br0')
   connection.request(add, signal)
-  t.throws(() => connection.request(add, signal), { code: 'exists', errno: 17, op: 'add link' })
-  const unknown = { ...add, body: link('x0', 'no-such-kind') }
-  t.throws(() => connection.request(unknown, signal), { code: 'unsupported', detail: 'Unknown device type' })
-  const get = { op: 'get link', type: RTM_GETLINK, body: link('br0') }
+  t.throws(() => connection.request(add, signal), { code: 'exists', errno: 17, op: 'add link br0' })
+  t.throws(() => connection.request(addLink('x0', 'no-such-kind'), signal), {
+    code: 'unsupported',
+    detail: 'Unknown device type',
+  })
+  const get = getLink('br0')
   const seen: string[] = []
-  connection.request(get, signal, (message) => seen.push(nameOf(message)))
-  connection.request(get, signal, (message) => seen.push(nameOf(message)), 'reply')
+  connection.request(get, signal, (message) => seen.push(linkName(message)))
+  connection.request(get, signal, (message) => seen.push(linkName(message)), 'reply')
   t.same(seen, ['br0', 'br0'])
-  const missing = { op: 'get link', type: RTM_GETLINK, body: link('br1') }
-  t.throws(() => connection.request(missing, signal), { code: 'notFound', op: 'get link' })
+  t.throws(() => connection.request(getLink('br1'), signal), { code: 'notFound', op: 'get link br1' })
   t.throws(() => connection.request(get, AbortSignal.abort(new Error('stop'))), { message: 'stop' })
 })
 
 t.test('dumps', async (t) => {
   const seen: string[] = []
-  const request = { op: 'list links', type: RTM_GETLINK, body: (writer: Writer) => void writer.reserve(16) }
   await dump(
     () => openTransport({ protocol: protocols.route }),
-    request,
-    (message) => seen.push(nameOf(message)),
+    listLinks,
+    (message) => seen.push(linkName(message)),
     signal,
   )
   t.same(seen.sort(), ['br0', 'lo'])
@@ -90,13 +77,13 @@ t.test('groups are joined and left', async (t) => {
       while (messages.next()) types.push(messages.type)
     }
   }
-  connection.request({ op: 'add', type: RTM_NEWLINK, flags: create, body: link('br1', 'bridge') }, signal)
+  connection.request(addLink('br1'), signal)
   t.ok(heard().includes(RTM_NEWLINK))
   listener.leave(RTNLGRP_LINK)
-  connection.request({ op: 'delete', type: RTM_DELLINK, body: link('br1') }, signal)
+  connection.request(deleteLink('br1'), signal)
   t.same(heard(), [])
   listener.join(RTNLGRP_LINK)
-  connection.request({ op: 'add', type: RTM_NEWLINK, flags: create, body: link('br2', 'bridge') }, signal)
+  connection.request(addLink('br2'), signal)
   t.ok(heard().includes(RTM_NEWLINK))
   t.throws(() => listener.join(9999), { code: 'invalid' })
 })
@@ -106,7 +93,7 @@ t.test('replies beyond the receive buffer are an overflow, not silence', async (
   const writer = new Writer()
   for (let i = 1; i <= 500; i++) {
     const message = writer.message(RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK, i)
-    link('br9')(writer)
+    linkBody('br9')(writer)
     writer.endMessage(message)
   }
   transport.send(writer.finish())
@@ -119,7 +106,7 @@ t.test('replies beyond the receive buffer are an overflow, not silence', async (
 t.test('a datagram beyond the send buffer is too large; a larger buffer takes it', async (t) => {
   const writer = new Writer()
   const message = writer.message(RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK, 1)
-  link('lo')(writer)
+  linkBody('lo')(writer)
   writer.reserve(1024 * 1024)
   writer.endMessage(message)
   const small = open(t)
@@ -134,7 +121,7 @@ t.test('sending on a thread: the replies are there when it has ended', async (t)
   const transport = open(t)
   const writer = new Writer()
   const message = writer.message(RTM_GETLINK, NLM_F_REQUEST, 7)
-  link('lo')(writer)
+  linkBody('lo')(writer)
   writer.endMessage(message)
   await transport.sendAsync(writer.finish(), signal)
   const messages = new MessageReader(transport.receive() ?? new Uint8Array())
@@ -151,3 +138,64 @@ t.test('an unknown protocol, and closing twice', async (t) => {
   transport.close()
   t.doesNotThrow(() => transport.close())
 })
+
+t.test('a datagram that is longer than was expected: told, with its length, and the next one fits', async (t) => {
+  const connection = new Connection(open(t, { longest: 64 }))
+  t.throws(() => connection.request(getLink('lo'), signal), {
+    code: 'overflow',
+    cause: { detail: /a datagram of \d{3,} bytes where 64 were expected/ },
+  })
+  const seen: string[] = []
+  connection.request(getLink('lo'), signal, (message) => seen.push(linkName(message)))
+  t.same(seen, ['lo'])
+})
+
+t.test('what another program sends to the socket is not taken for the kernel’s word', async (t) => {
+  const transport = open(t)
+  const message = new Writer()
+  const start = message.message(RTM_NEWLINK, 0, 1)
+  linkBody('forged')(message)
+  message.endMessage(start)
+  const hex = Buffer.from(message.finish()).toString('hex')
+  const forge = `import socket
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+s.sendto(bytes.fromhex('${hex}'), (${transport.portId}, 0))`
+  execFileSync('python3', ['-c', forge])
+  t.equal(transport.receive(), undefined)
+  const names: string[] = []
+  execFileSync('python3', ['-c', forge])
+  new Connection(transport).request(getLink('lo'), signal, (reply) => names.push(linkName(reply)))
+  t.same(names, ['lo'])
+})
+
+/** Bytes of buffers that a socket gets which asks for 64 MiB, and what becomes of a request to make a link. */
+const asked = (command: readonly string[]): unknown => {
+  const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)
+  const code = `
+    import { openTransport } from ${url('../../src/kernel/netlink/transport.js')}
+    import { Connection } from ${url('../../src/kernel/netlink/connection.js')}
+    import { addLink } from ${url('./netlink-requests.js')}
+    const transport = openTransport({ protocol: 0, sendBuffer: 1 << 26, receiveBuffer: 1 << 26 })
+    let code = 'none'
+    try {
+      new Connection(transport).request(addLink('by-nobody'), new AbortController().signal)
+    } catch (error) {
+      code = error.code
+    }
+    console.log(JSON.stringify({ ...transport.buffers, code }))`
+  const [program = '', ...args] = [...command, process.execPath, '--input-type=module', '-e', code]
+  return JSON.parse(execFileSync(program, args, { encoding: 'utf8' }))
+}
+
+t.test(
+  'buffers beyond what is usual take CAP_NET_ADMIN; without it there is as much as everybody may have',
+  async (t) => {
+    const most = (name: string): number => 2 * Number(readFileSync(`/proc/sys/net/core/${name}`, 'utf8'))
+    t.same(asked([]), { send: 1 << 27, receive: 1 << 27, code: 'none' })
+    t.same(asked(['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin']), {
+      send: most('wmem_max'),
+      receive: most('rmem_max'),
+      code: 'permission',
+    })
+  },
+)

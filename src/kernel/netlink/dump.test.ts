@@ -7,13 +7,15 @@ import { MessageReader } from './wire.ts'
 
 const { signal } = new AbortController()
 
-// As a 6.18 kernel sent them to socket 0x4d2, in answer to a dump of sequence 1.
+// What Linux 6.18 sent, little-endian, in answer to dumps of sequence 1: RTM_NEWADDR of 127.0.0.1, the end, and NLMSG_ERROR
+// EBUSY where another dump ran on the socket.
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'))
-/** RTM_NEWLINK of lo, cut down to its name. */
-const lo = hex('28000000 1000 0200 01000000 d2040000  00000403 01000000 49000100 00000000  0700 0300 6c6f0000')
-const done = hex('14000000 0300 0200 01000000 d2040000  00000000')
-/** NLMSG_ERROR -EBUSY, NETLINK_CAP_ACK: another dump runs on this socket. */
-const busy = hex('24000000 0200 0001 01000000 d2040000  f0ffffff  14000000 12000103 01000000 00000000')
+const lo = hex(`
+  4c000000 1400 0200 01000000 9843eaac  020880fe 01000000  0800 0100 7f000001  0800 0200 7f000001  0700 0300 6c6f0000
+  0800 0800 80000000  1400 0600 ffffffff ffffffff d6d02500 d6d02500`)
+const done = hex('14000000 0300 0200 01000000 9843eaac  00000000')
+const busy = hex('24000000 0200 0001 01000000 c1b062a9  f0ffffff  18000000 1600 0103 01000000 00000000')
+// No kernel of today sends these two.
 const overrun = hex('10000000 0400 0000 01000000 d2040000')
 const noop = hex('10000000 0100 0000 01000000 d2040000')
 

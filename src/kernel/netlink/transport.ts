@@ -66,6 +66,11 @@ export interface TransportOptions {
   readonly strictDumps?: boolean
   /** Bytes, within net.core.rmem_max likewise. Replies and events beyond it are lost, and reported as `overflow`. */
   readonly receiveBuffer?: number
+  /**
+   * Bytes of the longest datagram to expect. A longer one is an `overflow`, once: then there is room for it. Default
+   * 128 KiB: the kernel makes at most 32 KiB for dumps and one page or so for almost anything else.
+   */
+  readonly longest?: number
 }
 
 const AF_NETLINK = 16
@@ -98,9 +103,6 @@ const ENOPROTOOPT = 92
 /** recvfrom() answers with the length that a datagram has, even where it was cut. */
 const MSG_TRUNC = 0x20
 
-/** The kernel makes datagrams of at most 32 KiB for dumps and one page or so for almost anything else. */
-const receiveSize = 128 * 1024
-
 /** Of struct sockaddr_nl: family, padding, port id, groups. */
 const addressLength = 12
 
@@ -108,13 +110,21 @@ class Socket implements WakingTransport {
   readonly portId: number
   readonly buffers: Buffers
   readonly #fd: number
-  #buffer = new Uint8Array(receiveSize)
+  #buffer: Uint8Array
   readonly #sender = new DataView(new ArrayBuffer(addressLength))
   readonly #senderBytes = new Uint8Array(this.#sender.buffer)
   readonly #senderLength = new Uint32Array(1)
   #closed = false
 
-  constructor({ protocol, groups = [], sendBuffer, receiveBuffer, strictDumps = false }: TransportOptions) {
+  constructor({
+    protocol,
+    groups = [],
+    sendBuffer,
+    receiveBuffer,
+    longest = 128 * 1024,
+    strictDumps = false,
+  }: TransportOptions) {
+    this.#buffer = new Uint8Array(longest)
     this.#fd = libc().socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol)
     if (this.#fd < 0) throw KernelError.ofErrno('socket(AF_NETLINK)', libc().errno())
     try {
