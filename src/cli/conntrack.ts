@@ -62,8 +62,7 @@ const stepsOf = (conntrack: ConntrackConfig, kernel: ConntrackKernel): readonly 
     },
   })
   const timeout = (field: Step['field'], ms: number, name: string): readonly Step[] =>
-    // Whole seconds; but 0 would end every connection at once.
-    ms > 0 ? [set(field, '0s', name, Math.max(1, Math.floor(ms / 1000)))] : []
+    ms > 0 ? [set(field, '0s', name, wholeSeconds(ms))] : []
   const limit: Step = { field: 'maxPerCore', off: '0', take: (signal) => setLimit(conntrack, kernel, signal) }
   return [
     ...(conntrack.maxPerCore > 0 ? [limit] : []),
@@ -74,6 +73,9 @@ const stepsOf = (conntrack: ConntrackConfig, kernel: ConntrackKernel): readonly 
     ...timeout('udpStreamTimeout', conntrack.udpStreamTimeoutMs, 'udp_timeout_stream'),
   ]
 }
+
+/** Of a timeout, for a kernel that knows no parts of a second; 0 says that it is left alone, and so is for nothing else. */
+export const wholeSeconds = (ms: number): number => (ms > 0 ? Math.max(1, Math.floor(ms / 1000)) : 0)
 
 const setLimit = async (
   { maxPerCore, min }: ConntrackConfig,

@@ -1,7 +1,9 @@
 import type { Config } from '../config/config.ts'
+import { NetlinkIpvs } from '../kernel/ipvs/netlink-ipvs.ts'
 import { applyConntrack } from './conntrack.ts'
 import { nodeConntrack } from './conntrack-kernel.ts'
 import { prepareIptables, tryNfacct } from './prepare-iptables.ts'
+import { prepareIpvsNode } from './prepare-ipvs.ts'
 
 /**
  * `--init-only`: what needs more privilege than NET_ADMIN, for an init container.
@@ -21,6 +23,14 @@ export const initOnly = async (config: Config, say: (line: string) => void, sign
       if (facts.nfacct) done.push('nfacct objects are there')
     } finally {
       nfacct?.close()
+    }
+  }
+  if (config.mode === 'ipvs') {
+    const ipvs = new NetlinkIpvs()
+    try {
+      done.push(...(await prepareIpvsNode(config, { ipvs, warn: say }, signal)))
+    } finally {
+      ipvs.close()
     }
   }
   say(

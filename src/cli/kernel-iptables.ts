@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { IptablesBackend } from '../backends/iptables/backend.ts'
 import { invalidDropped, localhostAccepted, type NodeFacts } from '../backends/iptables/prepare.ts'
 import { setRoles } from '../backends/iptables/sets.ts'
-import { concernsUs } from '../backends/kube-chains.ts'
+import { type ChainMode, concernsUs } from '../backends/kube-chains.ts'
 import { nodeKernel, removeLeftovers, type TakeoverKernel } from '../backends/takeover/takeover.ts'
 import type { Config } from '../config/config.ts'
 import { openIpset } from '../kernel/ipset/netlink-ipset.ts'
@@ -61,7 +61,7 @@ export const openIptables = async (
       backends,
       packets: facts.nfacct && nfacct !== undefined ? () => readPackets(nfacct, signal) : undefined,
       traffic: undefined,
-      takeOver: (during) => takeOver(variant, clients, during),
+      takeOver: (during) => takeOverBeside('iptables', variant, clients, during),
       close,
     }
   } catch (error) {
@@ -77,7 +77,8 @@ const factsOf = ({ features }: IptablesTool, facts: NodeFacts, ipset: boolean): 
   ipset,
 })
 
-const openWatch = (options: RulesetWatchOptions): Watch => {
+/** @throws FatalError */
+export const openWatch = (options: RulesetWatchOptions): Watch => {
   try {
     return openRulesetWatch(options)
   } catch (error) {
@@ -87,7 +88,7 @@ const openWatch = (options: RulesetWatchOptions): Watch => {
 
 type Watch = ReturnType<typeof openRulesetWatch>
 
-const clientOf = ({ variant, family, program, version }: IptablesTool, witness: Watch): IptablesClient =>
+export const clientOf = ({ variant, family, program, version }: IptablesTool, witness: Watch): IptablesClient =>
   new IptablesClient(variant, family, { program, witness, ...(version === undefined ? {} : { version }) })
 
 const readPackets = async (nfacct: Nfacct, signal: AbortSignal): Promise<RulePackets | undefined> => {
@@ -97,7 +98,9 @@ const readPackets = async (nfacct: Nfacct, signal: AbortSignal): Promise<RulePac
   return { invalidDropped: dropped.packets, localhostAccepted: accepted.packets }
 }
 
-const takeOver = async (
+/** Removes what other modes left, beside the chains, sets and virtual servers that `mode` has in this variant. */
+export const takeOverBeside = async (
+  mode: ChainMode,
   variant: Variant,
   clients: readonly IptablesClient[],
   signal: AbortSignal,
@@ -106,7 +109,7 @@ const takeOver = async (
   const families = clients.map(({ family }) => family)
   const report = await removeLeftovers(signal, {
     kernel: withClients(clients),
-    inUse: { mode: 'iptables', variant, families },
+    inUse: { mode, variant, families },
   })
   return {
     lines: [...describeTakeover(report), ...describeOwnTables(tables)],

@@ -8,9 +8,9 @@ import type { Problem } from '../model/problem.ts'
 import type { RulePackets } from '../observe/metrics/iptables-metrics.ts'
 import type { ProcessTraffic } from '../observe/metrics/userspace-metrics.ts'
 import type { DriftReason } from '../sync/events.ts'
-import { FatalError } from './fatal.ts'
 import { openNftables } from './kernel.ts'
 import { openIptables } from './kernel-iptables.ts'
+import { openIpvs } from './kernel-ipvs.ts'
 import { openUserspace } from './kernel-userspace.ts'
 import { tryRemoveOwnTables } from './own-tables.ts'
 import { describeOwnTables, describeTakeover } from './takeover-report.ts'
@@ -70,7 +70,7 @@ export const openKernel = async (
     case 'iptables':
       return openIptables(config, drift, logger, signal)
     case 'ipvs':
-      throw new FatalError('mode ipvs has no backend yet')
+      return openIpvs(config, { drift, problem }, logger, signal)
     case 'userspace':
       return openUserspace(config, { drift, problem }, logger, signal)
     default:

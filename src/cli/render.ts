@@ -1,6 +1,8 @@
 import type { Capabilities } from '../backends/backend.ts'
 import { iptablesCapabilities } from '../backends/iptables/backend.ts'
 import { renderIptables } from '../backends/iptables/text.ts'
+import { ipvsCapabilities } from '../backends/ipvs/backend.ts'
+import { renderIpvs } from '../backends/ipvs/text.ts'
 import { nftCapabilities } from '../backends/nftables/backend.ts'
 import { renderTable } from '../backends/nftables/text.ts'
 import { userspaceCapabilities } from '../backends/userspace/backend.ts'
@@ -18,6 +20,7 @@ import { Tracker } from '../track/tracker.ts'
 import { waitForCaches } from './caches.ts'
 import { FatalError } from './fatal.ts'
 import { type IptablesFacts, iptablesSettings } from './iptables-settings.ts'
+import { ipvsSettings } from './ipvs-settings.ts'
 import { hostSettings, nodeNameOf } from './settings.ts'
 import { createSource } from './sources.ts'
 
@@ -67,10 +70,8 @@ const renderers: Readonly<Record<Config['mode'], Renderer>> = {
       renderIptables(host, states, iptablesSettings(config, host.family, usualNode(config))),
   },
   ipvs: {
-    capabilities: iptablesCapabilities,
-    text: () => {
-      throw new FatalError('mode ipvs has no backend yet')
-    },
+    capabilities: ipvsCapabilities,
+    text: (host, states, config) => renderIpvs(host, states, ipvsSettings(config, host.family, usualNode(config))),
   },
   userspace: {
     capabilities: userspaceCapabilities,

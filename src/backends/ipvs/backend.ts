@@ -32,13 +32,14 @@ import { withScheduler } from './stand-in.ts'
 import { renderIpvs } from './text.ts'
 import { type Written, writeServers } from './write-servers.ts'
 
-/** `random` stands for the scheduler that the configuration names. */
+/** The kernel knows no `random`: in a state it stands for the scheduler that the configuration names. */
 export const ipvsCapabilities: Capabilities = {
-  schedulers: new Set(schedulers),
+  schedulers: new Set(schedulers.filter((name) => name !== 'random')),
   affinity: true,
   sourceRanges: true,
   sctp: true,
   localhostNodePorts: false,
+  forwarding: true,
 }
 
 /** Why the kernel is not as it was left. */
