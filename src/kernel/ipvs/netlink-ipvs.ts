@@ -4,7 +4,7 @@ import { protocols } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
 import { GenericFamilies, type GenericFamily, genericAttributes, genericRequest } from '../netlink/generic.ts'
 import { openTransport, type Transport } from '../netlink/transport.ts'
-import type { Reader } from '../netlink/wire.ts'
+import type { MessageReader, Reader } from '../netlink/wire.ts'
 import { checkTimeouts, misfitOfId } from './check.ts'
 import {
   IPVS_CMD_GET_CONFIG,
@@ -105,9 +105,10 @@ export class NetlinkIpvs implements Ipvs {
     const family = this.#family(op, signal)
     let found: IpvsTimeouts = { tcp: 0, tcpFin: 0, udp: 0 }
     const request = genericRequest(family, op, IPVS_CMD_GET_CONFIG)
-    this.#sessionNow().connection.request(request, signal, (message) => {
+    const onReply = (message: MessageReader): void => {
       found = readTimeouts(genericAttributes(message, family))
-    })
+    }
+    this.#sessionNow().connection.request(request, signal, onReply, 'reply')
     return found
   }
 
