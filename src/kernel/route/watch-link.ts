@@ -25,33 +25,52 @@ export const watchLink = (
 ): void => {
   let link: Link | undefined
   let gone: IP[] = []
+  let wentDown = false
+  let ended = false
+  let isScheduled = false
 
-  const tellAddresses = (): void => {
+  const tell = (): void => {
     const ips = gone
+    const isDown = wentDown && link?.up === false
+    const hasEnded = ended
+    forget()
+    if (signal.aborted) return
+    // The end says all.
+    if (hasEnded) onLoss({ kind: 'link' })
+    else {
+      if (ips.length > 0) onLoss({ kind: 'addresses', ips })
+      if (isDown) onLoss({ kind: 'down' })
+    }
+  }
+  const forget = (): void => {
     gone = []
-    if (ips.length > 0 && !signal.aborted) onLoss({ kind: 'addresses', ips })
+    wentDown = false
+    ended = false
+    isScheduled = false
   }
-  const tell = (loss: LinkLoss): void => {
-    tellAddresses()
-    onLoss(loss)
+  /** All that waits is read in one go, and told after it. */
+  const schedule = (): void => {
+    if (!isScheduled) queueMicrotask(tell)
+    isScheduled = true
   }
+
   const addressGone = (message: MessageReader): void => {
     if (readIndex(message) !== link?.index) return
     const address = readAddress(message)
     if (address === undefined) return
-    // All that waits is read in one go: those that follow are told with it.
-    if (gone.length === 0) queueMicrotask(tellAddresses)
     gone.push(address.ip)
+    schedule()
   }
   const linkChanged = (now: Link, isThere: boolean): void => {
     const before = link
     if (isThere && now.name === name) {
       link = now
-      if (before?.index === now.index && before.up && !now.up) tell({ kind: 'down' })
+      wentDown ||= before?.index === now.index && before.up && !now.up
     } else if (now.index === before?.index) {
       link = undefined
-      tell({ kind: 'link' })
+      ended = true
     }
+    if (wentDown || ended) schedule()
   }
 
   const subscription = subscribe(
@@ -68,10 +87,11 @@ export const watchLink = (
         if (now !== undefined) linkChanged(now, message.type === RTM_NEWLINK)
       },
       onLost: () => {
+        forget()
         try {
           link = find()
         } finally {
-          tell({ kind: 'unknown' })
+          onLoss({ kind: 'unknown' })
         }
       },
     },

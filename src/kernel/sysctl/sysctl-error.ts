@@ -1,6 +1,7 @@
 /**
- * `missing`: this kernel has no such parameter; `denied`: no right to it, or /proc is read-only; `rejected`: the kernel
- * refuses the value; `invalid`: what was read is not of the expected form; `io`: everything else.
+ * `missing`: this kernel has no such parameter, or its module is not loaded; `denied`: no right to it, not from this network
+ * namespace, or it is mounted read-only; `rejected`: the kernel refuses the value; `invalid`: what was read is not of the
+ * expected form; `io`: everything else.
  */
 export type SysctlErrorCode = 'missing' | 'denied' | 'rejected' | 'invalid' | 'io'
 
@@ -18,7 +19,8 @@ export class SysctlError extends Error {
 
   static ofSystem(op: string, cause: unknown): SysctlError {
     const errno = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-    return new SysctlError(codes[errno] ?? 'io', op, errno === '' ? String(cause) : errno, cause)
+    const reason = errno === '' ? String(cause) : errno
+    return new SysctlError(codes[errno] ?? 'io', op, reasons[errno] ?? reason, cause)
   }
 }
 
@@ -27,6 +29,13 @@ const codes: Readonly<Record<string, SysctlErrorCode>> = {
   EACCES: 'denied',
   EPERM: 'denied',
   EROFS: 'denied',
+  ENOTSUP: 'denied',
   EINVAL: 'rejected',
   ERANGE: 'rejected',
+}
+
+/** What helps more than the name of the error. */
+const reasons: Readonly<Record<string, string>> = {
+  EROFS: 'EROFS, it is mounted read-only',
+  ENOTSUP: 'ENOTSUP, only the first network namespace may',
 }

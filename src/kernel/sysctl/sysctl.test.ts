@@ -1,13 +1,15 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FakeSysctl } from './fake-sysctl.ts'
 import { ipv6Enabled } from './ipv6-enabled.ts'
 import { isAtLeast, parseKernelVersion, readKernelVersion } from './kernel-version.ts'
+import { conntrackHashsize, moduleParameters } from './module-parameters.ts'
 import { writeOomScoreAdj } from './oom-score.ts'
 import { ProcSysctl } from './proc-sysctl.ts'
-import { ensureInteger, readInteger, type Sysctl } from './sysctl.ts'
+import { countOfList, countProcessors } from './processors.ts'
+import { ensureAtLeast, ensureInteger, readInteger, type Sysctl } from './sysctl.ts'
 
 const signal = new AbortController().signal
 let root: string
@@ -43,6 +45,14 @@ describe.each([
     const sysctl = await make()
     expect(await ensureInteger(sysctl, 'net/ipv4/ip_forward', 1, signal)).toBe(true)
     expect(await ensureInteger(sysctl, 'net/ipv4/ip_forward', 1, signal)).toBe(false)
+  })
+
+  it('raises only what is lower', async () => {
+    const sysctl = await make()
+    expect(await ensureAtLeast(sysctl, 'net/ipv4/conf/eth0.5/arp_ignore', 1, signal)).toBe(false)
+    expect(await ensureAtLeast(sysctl, 'net/ipv4/conf/eth0.5/arp_ignore', 2, signal)).toBe(true)
+    expect(await ensureAtLeast(sysctl, 'net/ipv4/conf/eth0.5/arp_ignore', 1, signal)).toBe(false)
+    expect(await readInteger(sysctl, 'net/ipv4/conf/eth0.5/arp_ignore', signal)).toBe(2)
   })
 
   it('creates nothing', async () => {
@@ -129,5 +139,53 @@ describe('oom_score_adj', () => {
 
   it.each([-1001, 1001, 0.5, Number.NaN])('refuses %s', async (value) => {
     await expect(writeOomScoreAdj(value, signal, '/nonexistent')).rejects.toMatchObject({ code: 'rejected' })
+  })
+})
+
+describe('parameters of modules', () => {
+  it('are read and raised', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'module-'))
+    await mkdir(join(folder, 'nf_conntrack/parameters'), { recursive: true })
+    await writeFile(join(folder, conntrackHashsize), '16384\n')
+    const modules = moduleParameters(folder)
+    expect(await readInteger(modules, conntrackHashsize, signal)).toBe(16_384)
+    expect(await ensureAtLeast(modules, conntrackHashsize, 16_384, signal)).toBe(false)
+    expect(await ensureAtLeast(modules, conntrackHashsize, 65_536, signal)).toBe(true)
+    expect(await readInteger(modules, conntrackHashsize, signal)).toBe(65_536)
+    expect(await ensureAtLeast(modules, conntrackHashsize, 1, signal)).toBe(false)
+    await rm(folder, { recursive: true })
+  })
+
+  it('are missing while the module is', async () => {
+    await expect(moduleParameters().read('none/parameters/x', signal)).rejects.toMatchObject({ code: 'missing' })
+  })
+})
+
+describe('processors', () => {
+  it.each([
+    ['0', 1],
+    ['0-3', 4],
+    ['0-3,5,8-11\n', 9],
+    ['', undefined],
+    ['3-0', undefined],
+    ['0-', undefined],
+    ['0,,1', undefined],
+    ['all', undefined],
+  ])('%j are %s', (text, count) => {
+    expect(countOfList(text)).toBe(count)
+  })
+
+  it('are those of the machine, not those of this process', async () => {
+    const found = (await readdir('/sys/devices/system/cpu')).filter((name) => /^cpu\d+$/.test(name))
+    const offline = await Promise.all(
+      found.map((name) => readFile(`/sys/devices/system/cpu/${name}/online`, 'utf8').catch(() => '1')),
+    )
+    expect(await countProcessors(signal)).toBe(offline.filter((text) => text.trim() === '1').length)
+  })
+
+  it('are counted otherwise where /sys does not tell', async () => {
+    expect(await countProcessors(signal, '/nonexistent')).toBe(availableParallelism())
+    expect(await countProcessors(signal, '/dev/null')).toBe(availableParallelism())
+    await expect(countProcessors(AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough')
   })
 })

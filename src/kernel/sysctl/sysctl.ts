@@ -18,6 +18,18 @@ export const readInteger = async (sysctl: Sysctl, name: string, signal: AbortSig
   return Number.parseInt(text, 10)
 }
 
+/** Raises a value that is lower; whether it did. */
+export const ensureAtLeast = async (
+  sysctl: Sysctl,
+  name: string,
+  least: number,
+  signal: AbortSignal,
+): Promise<boolean> => {
+  if ((await readInteger(sysctl, name, signal)) >= least) return false
+  await sysctl.write(name, least, signal)
+  return true
+}
+
 /** Writes only a value that differs; whether it did. A read-only /proc is no obstacle when there is nothing to change. */
 export const ensureInteger = async (
   sysctl: Sysctl,
