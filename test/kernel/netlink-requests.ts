@@ -4,7 +4,7 @@ import { littleEndian, type MessageReader, type Writer } from '../../src/kernel/
 
 /** linux/rtnetlink.h, linux/if_link.h */
 export const RTM_NEWLINK = 16
-export const RTM_DELLINK = 17
+const RTM_DELLINK = 17
 export const RTM_GETLINK = 18
 export const RTNLGRP_LINK = 1
 const IFLA_IFNAME = 3
@@ -51,7 +51,7 @@ export const linkName = (message: MessageReader): string => {
   return ''
 }
 
-const RTM_NEWADDR = 20
+export const RTM_NEWADDR = 20
 const RTM_DELADDR = 21
 const RTM_GETADDR = 22
 export const RTNLGRP_IPV4_IFADDR = 5

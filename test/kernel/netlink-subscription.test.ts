@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
@@ -9,7 +9,14 @@ import { type Subscription, type SubscriptionHandlers, subscribe } from '../../s
 import { openTransport } from '../../src/kernel/netlink/transport.ts'
 import type { MessageReader } from '../../src/kernel/netlink/wire.ts'
 import { ownNamespace } from '../support/namespace.ts'
-import { addLink, deleteLink, linkName, RTM_DELLINK, RTM_NEWLINK, RTNLGRP_LINK } from './netlink-requests.ts'
+import {
+  addAddress,
+  addressNumber,
+  deleteAddress,
+  numbers,
+  RTM_NEWADDR,
+  RTNLGRP_IPV4_IFADDR,
+} from './netlink-requests.ts'
 
 ownNamespace(import.meta.url)
 
@@ -17,12 +24,16 @@ const { signal } = new AbortController()
 const connection = new Connection(openTransport({ protocol: protocols.route }))
 t.teardown(() => connection.close())
 
-const add = (name: string): void => connection.request(addLink(name), signal)
-const remove = (name: string): void => connection.request(deleteLink(name), signal)
+const add = (number: number): void => connection.request(addAddress(number), signal)
+const remove = (number: number): void => connection.request(deleteAddress(number), signal)
+const addAll = (all: readonly number[]): Promise<unknown> => connection.exchange(all.map(addAddress), signal)
+const removeAll = (all: readonly number[]): Promise<unknown> => connection.exchange(all.map(deleteAddress), signal)
 
 interface Heard extends SubscriptionHandlers {
   readonly subscription: Subscription
-  readonly names: string[]
+  /** Numbers of addresses that came, and of those that went. */
+  readonly added: number[]
+  readonly removed: number[]
   readonly losses: KernelError[]
 }
 
@@ -34,7 +45,7 @@ const listen = (
     receiveBuffer = 1 << 20,
     onMessage = (): void => {},
     abort = signal,
-    groups = [RTNLGRP_LINK],
+    groups = [RTNLGRP_IPV4_IFADDR],
   }: {
     receiveBuffer?: number
     onMessage?: (message: MessageReader) => void
@@ -42,19 +53,20 @@ const listen = (
     groups?: readonly number[]
   } = {},
 ): Heard => {
-  const names: string[] = []
+  const added: number[] = []
+  const removed: number[] = []
   const losses: KernelError[] = []
   const handlers: SubscriptionHandlers = {
     onMessage(message) {
-      if (message.type === RTM_NEWLINK) names.push(linkName(message))
-      else if (message.type === RTM_DELLINK) names.push(`-${linkName(message)}`)
+      const list = message.type === RTM_NEWADDR ? added : removed
+      list.push(addressNumber(message))
       onMessage(message)
     },
     onLost: (error) => void losses.push(error),
   }
   const subscription = subscribe({ protocol: protocols.route, groups, receiveBuffer }, handlers, abort)
   t.teardown(() => subscription.close())
-  return { ...handlers, subscription, names, losses }
+  return { ...handlers, subscription, added, removed, losses }
 }
 
 /** Turns of the event loop, without a timer. */
@@ -65,61 +77,59 @@ const turnsUntil = async (met: () => boolean, limitMs = 5000): Promise<boolean> 
 }
 
 t.test('an event wakes the loop: nothing else runs in it, no timer either', async (t) => {
-  const woken = new Promise<number>((resolve) => {
-    listen(t, { onMessage: () => resolve(performance.now()) })
+  const woken = new Promise<void>((resolve) => {
+    listen(t, { onMessage: () => resolve() })
   })
-  // Subscribed and idle: the loop sleeps until the other process makes its link.
-  const started = performance.now()
-  const { spawn } = await import('node:child_process')
-  const child = spawn('sh', ['-c', 'sleep 0.1; ip link add by-another type bridge; exec sleep 2'], { stdio: 'ignore' })
+  // Subscribed and idle: the loop sleeps until the other process adds its address.
+  const child = spawn('sh', ['-c', 'sleep 0.1; ip address add 10.0.0.77/32 dev lo; exec sleep 30'], { stdio: 'ignore' })
   t.teardown(() => child.kill())
-  const at = await woken
-  t.ok(at - started < 1500, `${at - started} ms`)
+  await woken
   t.equal(child.exitCode, null, 'it was not the end of the process that woke it')
 })
 
 t.test('what came before the event loop ran is not forgotten', async (t) => {
   const heard = listen(t)
-  add('early')
-  t.same(heard.names, [])
-  t.ok(await turnsUntil(() => heard.names.includes('early')))
-  remove('early')
-  t.ok(await turnsUntil(() => heard.names.includes('-early')))
+  add(100)
+  t.same(heard.added, [])
+  t.ok(await turnsUntil(() => heard.added.includes(100)))
+  remove(100)
+  t.ok(await turnsUntil(() => heard.removed.includes(100)))
 })
 
 t.test('several subscriptions, each with its own groups', async (t) => {
   const links = listen(t)
   const none = listen(t, { groups: [] })
-  add('one')
-  t.ok(await turnsUntil(() => links.names.includes('one')))
-  none.subscription.join(RTNLGRP_LINK)
-  links.subscription.leave(RTNLGRP_LINK)
-  remove('one')
-  t.ok(await turnsUntil(() => none.names.includes('-one')))
-  t.notOk(links.names.includes('-one'))
+  add(101)
+  t.ok(await turnsUntil(() => links.added.includes(101)))
+  none.subscription.join(RTNLGRP_IPV4_IFADDR)
+  links.subscription.leave(RTNLGRP_IPV4_IFADDR)
+  remove(101)
+  t.ok(await turnsUntil(() => none.removed.includes(101)))
+  t.notOk(links.removed.includes(101))
 })
 
 t.test('poll delivers at once', async (t) => {
   const heard = listen(t)
-  add('polled')
+  add(102)
   heard.subscription.poll()
-  t.ok(heard.names.includes('polled'))
-  remove('polled')
+  t.ok(heard.added.includes(102))
+  remove(102)
 })
 
 t.test('a loss is told when everything that waited was read, and nothing is lost afterwards', async (t) => {
+  const many = numbers(200, 1000)
   const heard = listen(t, { receiveBuffer: 4096 })
   await turnsUntil(() => false, 5)
-  for (let i = 0; i < 50; i++) add(`many${i}`)
+  for (const number of many) add(number)
   t.same(heard.losses, [])
   t.ok(await turnsUntil(() => heard.losses.length > 0))
   t.match(heard.losses, [{ code: 'overflow', errno: 105 }])
-  t.ok(heard.names.length > 0, 'what waited was delivered')
-  t.ok(heard.names.length < 50)
-  add('after')
-  t.ok(await turnsUntil(() => heard.names.includes('after')))
-  for (let i = 0; i < 50; i++) remove(`many${i}`)
-  remove('after')
+  t.ok(heard.added.length > 0, 'what waited was delivered')
+  t.ok(heard.added.length < many.length)
+  add(103)
+  t.ok(await turnsUntil(() => heard.added.includes(103)))
+  for (const number of many) remove(number)
+  remove(103)
   t.ok(await turnsUntil(() => heard.losses.length === 2), 'told again')
 })
 
@@ -130,14 +140,15 @@ t.test('a handler that throws hears of it, and the others go on', async (t) => {
     },
   })
   const other = listen(t)
-  add('thrown')
-  t.ok(await turnsUntil(() => throwing.losses.length > 0 && other.names.includes('thrown')))
+  add(104)
+  t.ok(await turnsUntil(() => throwing.losses.length > 0 && other.added.includes(104)))
   t.match(throwing.losses[0], { code: 'io', detail: /oops/ })
   t.same(other.losses, [])
-  remove('thrown')
+  remove(104)
 })
 
 t.test('a storm of events leaves room for other work', async (t) => {
+  const storm = numbers(100, 1000)
   const busy = listen(t, {
     receiveBuffer: 8 << 20,
     onMessage: () => {
@@ -145,16 +156,14 @@ t.test('a storm of events leaves room for other work', async (t) => {
     },
   })
   const other = listen(t)
-  for (let i = 0; i < 100; i++) add(`s${i}`)
-  const before = performance.now()
+  await addAll(storm)
   await sleep(1)
-  t.ok(performance.now() - before < 40, 'a timer runs between two slices')
-  t.ok(busy.names.length < 200, 'not everything was read yet')
-  t.ok(await turnsUntil(() => other.names.includes('s99')))
-  t.ok(busy.names.length < 200, 'nor does the other subscription wait for it')
-  t.ok(await turnsUntil(() => busy.names.includes('s99')))
+  t.ok(busy.added.length < storm.length, 'not everything was read yet')
+  t.ok(await turnsUntil(() => other.added.includes(1099)))
+  t.ok(busy.added.length < storm.length, 'nor does the other subscription wait for it')
+  t.ok(await turnsUntil(() => busy.added.includes(1099)))
   t.same([...busy.losses, ...other.losses], [])
-  for (let i = 0; i < 100; i++) remove(`s${i}`)
+  await removeAll(storm)
 })
 
 t.test('ends by close or signal, inside a handler too', async (t) => {
@@ -162,12 +171,12 @@ t.test('ends by close or signal, inside a handler too', async (t) => {
   const closing: Heard = listen(t, { onMessage: () => closing.subscription.close() })
   const aborted = listen(t, { onMessage: () => stop.abort(), abort: stop.signal })
   const counter = listen(t)
-  add('last')
-  t.ok(await turnsUntil(() => counter.names.includes('last')))
-  remove('last')
-  t.ok(await turnsUntil(() => counter.names.includes('-last')))
-  t.equal(closing.names.length, 1)
-  t.equal(aborted.names.length, 1)
+  add(105)
+  t.ok(await turnsUntil(() => counter.added.includes(105)))
+  remove(105)
+  t.ok(await turnsUntil(() => counter.removed.includes(105)))
+  t.equal(closing.added.length, 1)
+  t.equal(aborted.added.length, 1)
   closing.subscription.poll()
   t.throws(() => listen(t, { abort: stop.signal }), { name: 'AbortError' })
 })
@@ -193,9 +202,9 @@ const program = (body: string): string => `
 
 t.test('it does not keep a process alive', (t) => {
   const code = program(`
-    subscribe({ protocol: 0, groups: [1] }, { onMessage() {}, onLost() {} }, new AbortController().signal)
+    subscribe({ protocol: 0, groups: [5] }, { onMessage() {}, onLost() {} }, new AbortController().signal)
   `)
-  execFileSync(process.execPath, ['--input-type=module', '-e', code], { timeout: 10_000 })
+  t.doesNotThrow(() => execFileSync(process.execPath, ['--input-type=module', '-e', code], { timeout: 20_000 }))
   t.end()
 })
 
@@ -203,7 +212,7 @@ t.test('in a worker thread, which gets no signals, too', async (t) => {
   const code = program(`
     import { parentPort } from 'node:worker_threads'
     const handlers = { onMessage: () => parentPort.postMessage('heard'), onLost() {} }
-    subscribe({ protocol: 0, groups: [1] }, handlers, new AbortController().signal)
+    subscribe({ protocol: 0, groups: [5] }, handlers, new AbortController().signal)
     parentPort.postMessage('ready')
     parentPort.on('message', () => {})
   `)
@@ -212,6 +221,6 @@ t.test('in a worker thread, which gets no signals, too', async (t) => {
   const next = (): Promise<unknown> => new Promise((resolve) => worker.once('message', resolve))
   t.equal(await next(), 'ready')
   const heard = next()
-  add('worker')
+  add(106)
   t.equal(await heard, 'heard')
 })

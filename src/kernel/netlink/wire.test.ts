@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readAcknowledgement } from './connection.ts'
+import { readAcknowledgement } from './acknowledgement.ts'
 import { NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_ERROR } from './constants.ts'
 import { KernelError } from './error.ts'
 import { MessageReader, Reader, Writer } from './wire.ts'
@@ -158,6 +158,19 @@ describe('readAcknowledgement', () => {
     expect(read(errorMessage(22, NLM_F_ACK_TLVS | NLM_F_CAPPED, 100, 'no such thing', 40))).toEqual(expected)
     expect(read(errorMessage(22, NLM_F_ACK_TLVS, 100, 'no such thing', 40))).toEqual(expected)
     expect(read(errorMessage(0, NLM_F_CAPPED, 0))).toEqual({ errno: 0, detail: undefined, offset: undefined })
+  })
+
+  test('an echo that is longer than there are bytes has no reason behind it', () => {
+    for (const length of [0, 15, 0x7fffffff, 0xfffffff0, 0xffffffff]) {
+      const bytes = errorMessage(22, NLM_F_ACK_TLVS, 0, 'no such thing', 40).slice()
+      new DataView(bytes.buffer).setUint32(20, length, true)
+      let result: unknown
+      const code = codeOf(() => {
+        result = read(bytes)
+      })
+      if (length < 16) expect(result).toMatchObject({ errno: 22, detail: 'no such thing' })
+      else expect([code, result]).toEqual(['none', { errno: 22, detail: undefined, offset: undefined }])
+    }
   })
 
   test('every truncation is malformed or the same error without what was cut off', () => {
