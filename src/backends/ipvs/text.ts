@@ -67,11 +67,12 @@ const setOptions = (role: SetRole, members: number, family: IpvsSettings['family
   if (type === 'bitmap:port') return `${type} range 0-65535`
   const words = [type, 'family', family === 'IPv4' ? 'inet' : 'inet6']
   if (members > defaultMaxElements) words.push('maxelem', String(2 * members))
-  if (role === 'INSIDE') words.push('skbinfo')
+  if ('marks' in setRoles[role]) words.push('skbinfo')
   return words.join(' ')
 }
 
-const fixedTables = (host: HostState, settings: IpvsSettings): readonly TableChange[] => {
+/** The fixed rules as one restore for a clean node. */
+export const fixedTables = (host: HostState, settings: IpvsSettings): readonly TableChange[] => {
   const fixed = fixedLayout(host, settings)
   return ruleTables.map((table) => ({ table, statements: tableStatements(fixed[table]) }))
 }
