@@ -5,6 +5,8 @@ import { parseCidr } from '../../model/cidr.ts'
 import { type Family, type IP, parseIP } from '../../model/ip.ts'
 import { type Port, parsePort } from '../../model/port.ts'
 import type { Transport } from '../netlink/transport.ts'
+import { MessageReader } from '../netlink/wire.ts'
+import { readHeader, readMembers } from './answers.ts'
 import type { SetSpec, SetType } from './ipset.ts'
 import { ipMember, ipPort, ipPortIp, ipPortMark, ipPortNet, type Member, portMember, withoutMark } from './member.ts'
 import { NetlinkIpset } from './netlink-ipset.ts'
@@ -259,4 +261,25 @@ describe('as ipset 7.17', () => {
       cause: { name: 'KernelError', errno: 4352 },
     })
   })
+})
+
+test.each(['ipset-list', 'ipset-marks-list'])('an answer of %s is refused when it is cut off anywhere', (name) => {
+  const shape = { type: 'hash:ip,port', family: 'IPv4', marks: true } as const
+  const answers = capture(name).filter(({ dir, msg }) => dir === 'recv' && msg === 'IPSET_CMD_LIST')
+  for (const { hex } of answers) {
+    const whole = Buffer.from(hex, 'hex')
+    for (let length = 1; length < whole.length; length++)
+      expect(() => {
+        const messages = new MessageReader(whole.subarray(0, length))
+        while (messages.next()) {
+          readHeader(messages)
+          readMembers(
+            messages,
+            shape,
+            () => {},
+            () => {},
+          )
+        }
+      }).toThrow(expect.objectContaining({ code: 'malformed' }))
+  }
 })
