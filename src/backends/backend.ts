@@ -1,6 +1,6 @@
 import type { ServiceState } from '../model/desired.ts'
 import type { HostState } from '../model/host.ts'
-import type { Family } from '../model/ip.ts'
+import type { Family, IP } from '../model/ip.ts'
 import type { ServicePortId } from '../model/names.ts'
 import type { Scheduler } from '../model/scheduling.ts'
 
@@ -60,6 +60,13 @@ export interface Observed {
   readonly counts: ReadonlyMap<string, number>
 }
 
+/** Where packets to a service port go, as conntrack sees it, if not to its endpoints. */
+export type FlowTargets =
+  /** Also to these. */
+  | { readonly kind: 'sockets'; readonly sockets: readonly { readonly address: IP; readonly port: number }[] }
+  /** Conntrack does not see it. */
+  | { readonly kind: 'unknown'; readonly sockets?: never }
+
 /**
  * One way of making a family's Services real on a node. `plan` is pure and stable: the same input gives the same
  * bytes. `apply` is the only writer; atomic where the kernel allows it, idempotent, and it remembers what it wrote, so
@@ -74,6 +81,8 @@ export interface Backend<P extends { readonly summary: PlanSummary } = { readonl
   /** `observed` is needed for a full change, and ignored for a delta. */
   plan(change: Change, observed?: Observed): P
   apply(plan: P, signal: AbortSignal): Promise<void>
+  /** Asked about each UDP, SCTP and TCP service port after it was applied; undefined: its endpoints and nothing else. */
+  flowTargets?(state: ServiceState): FlowTargets | undefined
   /** Elements, rules or virtual servers as last applied, by table, set or map name. */
   counts(): ReadonlyMap<string, number>
   /** Removes what nothing of ours uses any more; the number of objects. Called a while after an apply, never during one. */

@@ -5,6 +5,8 @@ import { CapabilityReports } from '../sync/capability-reports.ts'
 import type { Clock } from '../sync/clock.ts'
 import type { DriftReason, SyncObserver } from '../sync/events.ts'
 import { FamilySync } from '../sync/family.ts'
+import type { FlowTable } from '../sync/flows/flow-table.ts'
+import { FlowReconciler } from '../sync/flows/reconciler.ts'
 import { SyncLoop } from '../sync/loop.ts'
 import { ServiceFacts } from '../sync/service-facts.ts'
 import { TrackedDesired } from '../sync/tracked-desired.ts'
@@ -18,6 +20,8 @@ export interface ProxyOptions {
   readonly backends: readonly Backend[]
   readonly observer: SyncObserver
   readonly clock: Clock
+  /** Where stale flows are looked for; undefined: nowhere. */
+  readonly flows?: FlowTable
   /** Every family has been written once: what others left can go. Called once. */
   readonly firstWritten: () => void
 }
@@ -28,13 +32,16 @@ export interface NodeProxy {
   readonly desired: TrackedDesired
   readonly sink: TrackingSink
   readonly loop: SyncLoop
+  /** One for each family. */
+  readonly flows: readonly FlowReconciler[]
   /** All addresses of the node's interfaces, as they are now. */
   setAddresses(addresses: readonly IP[]): void
   distrust(family: Family, reason: DriftReason): void
 }
 
 /** @throws FatalError when there is no family to serve */
-export const composeProxy = ({ config, backends, observer, clock, firstWritten }: ProxyOptions): NodeProxy => {
+export const composeProxy = (options: ProxyOptions): NodeProxy => {
+  const { config, backends, observer, clock, flows, firstWritten } = options
   const capabilities = backends[0]?.capabilities
   if (capabilities === undefined) throw new FatalError('neither IPv4 nor IPv6 can be served')
   const tracker = new Tracker({ startedAt: clock.now() })
@@ -47,6 +54,18 @@ export const composeProxy = ({ config, backends, observer, clock, firstWritten }
     interfaceAddresses: () => addresses,
   })
   const families = backends.map((backend) => new FamilySync(backend, desired, clock))
+  const { loopbackNodePorts } = hostSettings(config)
+  const reconciler = (sync: FamilySync, table: FlowTable): FlowReconciler =>
+    new FlowReconciler({
+      sync,
+      tracker,
+      table,
+      clock,
+      observer,
+      loopbackNodePorts: loopbackNodePorts && sync.family === 'IPv4',
+      random: Math.random,
+    })
+  const reconcilers = flows === undefined ? [] : families.map((sync) => reconciler(sync, flows))
   const facts = families.map((sync) => new ServiceFacts(sync, desired, observer))
   const reports = new CapabilityReports({
     capabilities,
@@ -64,6 +83,7 @@ export const composeProxy = ({ config, backends, observer, clock, firstWritten }
     // Unless the user asked for a pause between syncs, there is none.
     minSyncPeriodMs: config.minSyncPeriodExplicit ? config.minSyncPeriodMs : 0,
     random: Math.random,
+    writes: new Map(reconcilers.map((one) => [one.family, one])),
     afterSync: (changed) => {
       for (const fact of facts) fact.update(changed)
       for (const key of changed ?? desired.keys()) reports.check(key, tracker)
@@ -78,6 +98,7 @@ export const composeProxy = ({ config, backends, observer, clock, firstWritten }
     desired,
     sink,
     loop,
+    flows: reconcilers,
     setAddresses: (list) => {
       addresses = list
       loop.hostChanged()

@@ -4,11 +4,9 @@ import { type ReachMeans, UserspaceBackend } from '../backends/userspace/backend
 import { createForwarder } from '../backends/userspace/forward/create-forwarder.ts'
 import type { Forwarder } from '../backends/userspace/forward/forwarder.ts'
 import { userspaceTable } from '../backends/userspace/redirect/schema.ts'
-import { StaleFlows } from '../backends/userspace/redirect/stale-flows.ts'
 import { redirectSupport } from '../backends/userspace/redirect/support.ts'
 import { userspaceStatus } from '../backends/userspace/status.ts'
 import type { Config } from '../config/config.ts'
-import { openConntrack } from '../kernel/conntrack/netlink-conntrack.ts'
 import { openNftMonitor } from '../kernel/nft/monitor.ts'
 import { OwnWriters } from '../kernel/nft/own-writers.ts'
 import { WriteGuard } from '../kernel/nft/write-guard.ts'
@@ -88,7 +86,7 @@ const openReach = async (
     return listen
   }
   try {
-    const means = await openRedirect(served, onDrift, logger, signal)
+    const means = await openRedirect(served, onDrift, signal)
     logger.info('nftables leads the traffic of Services to this process')
     return means
   } catch (error) {
@@ -100,12 +98,7 @@ const openReach = async (
 }
 
 /** @throws FatalError with why it cannot be done */
-const openRedirect = async (
-  served: readonly Family[],
-  onDrift: OnDrift,
-  logger: Logger,
-  signal: AbortSignal,
-): Promise<OpenReach> => {
+const openRedirect = async (served: readonly Family[], onDrift: OnDrift, signal: AbortSignal): Promise<OpenReach> => {
   const writers = new OwnWriters()
   const client = openClient(writers)
   try {
@@ -116,16 +109,11 @@ const openRedirect = async (
     }
     const report = driftReporter({ client, table: userspaceTable, served, onDrift }, signal)
     const monitor = openNftMonitor({ writers, report })
-    const conntrack = openConntrack()
-    const staleFlows = new StaleFlows(conntrack, (error) =>
-      logger.debug({ err: describe(error) }, 'UDP flows to closed sockets stay in conntrack'),
-    )
     const close = (): void => {
       monitor.close()
-      conntrack.close()
       client.close()
     }
-    return { means: { kind: 'redirect', client, guard: new WriteGuard(client, monitor), staleFlows }, close }
+    return { means: { kind: 'redirect', client, guard: new WriteGuard(client, monitor) }, close }
   } catch (error) {
     client.close()
     throw error

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { openConntrack } from '../kernel/conntrack/netlink-conntrack.ts'
 import { jsonReply } from '../observe/http/reply.ts'
 import { systemClock } from '../sync/clock.ts'
 import { composeProxy, type NodeProxy } from './compose.ts'
@@ -54,6 +55,7 @@ const start = async (config: Config, logger: Logger, signals: Signals): Promise<
     problem: (problem) => observation.observer.problem({ problem, source: 'backend' }),
   }
   const kernel = await openKernel(config, listener, logger, signals.work)
+  const flows = openConntrack()
   let takeover: Promise<void> = Promise.resolve()
   try {
     proxy = composeProxy({
@@ -61,10 +63,15 @@ const start = async (config: Config, logger: Logger, signals: Signals): Promise<
       backends: kernel.backends,
       observer: observation.observer,
       clock: systemClock,
+      flows,
       firstWritten: () => {
-        takeover = takeOver(kernel, logger, signals.work)
+        takeover = takeOver(kernel, logger, signals.work).then(() => {
+          // Until then, rules of others may have translated.
+          for (const reconciler of proxy?.flows ?? []) reconciler.again()
+        })
       },
     })
+    observation.metrics.countFlows(() => flows.stats(signals.work))
     const { packets, traffic } = kernel
     if (packets !== undefined) observation.metrics.countPackets(packets)
     if (traffic !== undefined) {
@@ -77,6 +84,7 @@ const start = async (config: Config, logger: Logger, signals: Signals): Promise<
     await takeover
     await traffic?.drain()
   } finally {
+    flows.close()
     kernel.close()
   }
 }

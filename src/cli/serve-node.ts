@@ -100,6 +100,7 @@ const writeOnce = async ({ logger, proxy }: NodeParts, work: AbortSignal): Promi
     error = await proxy.loop.syncOnce(work)
   }
   if (error !== undefined) throw new FatalError(`could not sync: ${describe(error)}`, error)
+  await Promise.all(proxy.flows.map((reconciler) => reconciler.once(work)))
   logger.info({ services: proxy.tracker.serviceCount }, 'Synced once')
 }
 
@@ -119,7 +120,9 @@ const keepInStep = async (
   observation.add(healthPorts)
   logger.info({ node: nodeNameOf(config), services: tracker.serviceCount }, 'Caches are full: serving')
   const looping = loop.run(stop, work)
+  const reconciling = proxy.flows.map((reconciler) => reconciler.run(stop))
   await Promise.race([looping, running])
   await looping
+  await Promise.all(reconciling)
   await healthPorts.close()
 }

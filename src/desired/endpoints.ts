@@ -15,32 +15,64 @@ export interface Candidate {
 /** `ip:port`, `[ip]:port` for IPv6: the text by which endpoints are sorted and compared. */
 export const endpointText = (ip: IP, port: Port): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)
 
+/** A service port, as slices know it. */
+export interface OfferedPort {
+  readonly family: Family
+  readonly name: string
+  readonly protocol: Protocol
+}
+
+/** Every endpoint that the slices of one family offer to a service port, in no order; one may come several times. */
+export const forEachOffer = (
+  { family, name, protocol }: OfferedPort,
+  slices: Iterable<EndpointSlice>,
+  each: (endpoint: Endpoint, port: Port) => void,
+): void => {
+  for (const slice of slices) {
+    if (slice.family !== family) continue
+    for (const { name: offered, protocol: by, port } of slice.ports) {
+      if (offered !== name || by !== protocol) continue
+      for (const endpoint of slice.endpoints) if (isFamily(endpoint.ip, family)) each(endpoint, port)
+    }
+  }
+}
+
 /**
- * The endpoints that the slices of one family offer to a service port: matched by port name and protocol, sorted by
- * `ip:port` as text, one per `ip:port`. Drained endpoints (weight 0) and addresses of the other family are left out.
+ * The endpoints that slices offer to a service port, sorted by `ip:port` as text, one per `ip:port`. Drained endpoints
+ * (weight 0) are left out.
  */
 export const candidates = (
-  portName: string,
-  protocol: Protocol,
+  offered: OfferedPort,
   slices: Iterable<EndpointSlice>,
-  family: Family,
   weights: Weights,
 ): readonly Candidate[] => {
   const found: Candidate[] = []
-  for (const slice of slices) {
-    if (slice.family !== family) continue
-    for (const { name, protocol: offered, port } of slice.ports) {
-      if (name !== portName || offered !== protocol) continue
-      for (const endpoint of slice.endpoints) {
-        const { ip } = endpoint
-        if (!isFamily(ip, family)) continue
-        const weight = weightOf(endpoint, weights)
-        if (weight > 0) found.push({ ip, port, weight, endpoint })
-      }
-    }
-  }
-  return found.length > 1 ? withoutDuplicates(found.sort(compareCandidates)) : found
+  forEachOffer(offered, slices, (endpoint, port) => {
+    const weight = weightOf(endpoint, weights)
+    if (weight > 0) found.push({ ip: endpoint.ip, port, weight, endpoint })
+  })
+  return sortedOnce(found)
 }
+
+/** The drained ones, in the same order; without those that somebody else describes as not drained. */
+export const drainedCandidates = (
+  offered: OfferedPort,
+  slices: Iterable<EndpointSlice>,
+  weights: Weights,
+  candidates: readonly Candidate[],
+): readonly Candidate[] => {
+  const found: Candidate[] = []
+  if (weights === undefined) return found
+  forEachOffer(offered, slices, (endpoint, port) => {
+    if (weightOf(endpoint, weights) === 0) found.push({ ip: endpoint.ip, port, weight: 0, endpoint })
+  })
+  if (found.length === 0) return found
+  const others = new Set(candidates.map(({ ip, port }) => endpointText(ip, port)))
+  return sortedOnce(found.filter(({ ip, port }) => !others.has(endpointText(ip, port))))
+}
+
+const sortedOnce = (found: Candidate[]): readonly Candidate[] =>
+  found.length > 1 ? withoutDuplicates(found.sort(compareCandidates)) : found
 
 const compareCandidates = (a: Candidate, b: Candidate): number => {
   if (a.ip !== b.ip) return compareAddresses(a.ip, b.ip)

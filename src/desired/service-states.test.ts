@@ -459,6 +459,40 @@ describe.each(worlds)('$family', (world) => {
       expect([names(world, found.cluster), names(world, found.local), found.hasEndpoints]).toEqual(['2', '', true])
     })
 
+    it('S8.4 drained endpoints that could be used are listed apart, whatever policies say', () => {
+      const weights = new Map([
+        [world.pod(1), 0],
+        [world.pod(2), 0],
+        [world.pod(3), 0],
+        [world.pod(4), 0],
+      ])
+      const of = web({ scheduling: { scheduler: 'rr', flags: [], weights }, internalPolicy: 'Local' })
+      const found = state(
+        of,
+        slices(
+          endpoint(pod(4), { ready: false }),
+          endpoint(pod(2), { ready: false, terminating: true }),
+          endpoint(pod(1), { nodeName: 'here' }),
+          endpoint(pod(3), { ready: false, serving: false, terminating: true }),
+          endpoint(pod(5), { nodeName: 'here' }),
+        ),
+      )
+      expect(names(world, found.local)).toBe('5')
+      expect(found.drained?.map(({ weight, local }) => [weight, local])).toEqual([
+        [0, true],
+        [0, false],
+      ])
+      expect(names(world, found.drained ?? [])).toBe('12')
+    })
+
+    it('S8.4 nothing is said of drained endpoints where there are none, or another description is not drained', () => {
+      expect('drained' in state(web(), slices(endpoint(pod(1))))).toBe(false)
+      const byNode = web({ scheduling: { scheduler: 'rr', flags: [], weights: new Map([['out', 0]]) } })
+      expect('drained' in state(byNode, slices(endpoint(pod(1))))).toBe(false)
+      const twice = slices(endpoint(pod(1), { nodeName: 'out' }), endpoint(pod(1), { nodeName: 'in' }))
+      expect('drained' in state(byNode, twice)).toBe(false)
+    })
+
     it('S8.4 with every ready endpoint drained, terminating ones serve', () => {
       const found = state(weighted({ [pod(1)]: 0 }), slices(endpoint(pod(1)), endpoint(pod(2), draining)))
       expect(names(world, found.cluster)).toBe('2')

@@ -6,10 +6,10 @@ import type { Scheduling } from '../model/scheduling.ts'
 import type { Service } from '../model/service.ts'
 import { addressesOf } from './addresses.ts'
 import type { DesiredContext } from './context.ts'
-import { candidates } from './endpoints.ts'
+import { candidates, drainedCandidates } from './endpoints.ts'
 import { effectiveScheduling } from './scheduling.ts'
 import { sourceRangesOf, unrestricted } from './source-ranges.ts'
-import { chooseTargets } from './targets.ts'
+import { chooseTargets, drainedTargets } from './targets.ts'
 
 const noStates: readonly ServiceState[] = []
 
@@ -42,7 +42,9 @@ export const desiredStates = (
       cluster: internalPolicy === 'Cluster' || external,
       local: internalPolicy === 'Local' || externalPolicy === 'Local',
     }
-    const found = candidates(port.name, port.protocol, slices, family, weights)
+    const offered = { family, name: port.name, protocol: port.protocol }
+    const found = candidates(offered, slices, weights)
+    const drained = drainedTargets(drainedCandidates(offered, slices, weights, found), nodeName)
     const { cluster, local, hasEndpoints } = chooseTargets(found, needs, nodeName, zone)
     const { ranges, nodeInside } = loadBalancerIPs.length === 0 ? unrestricted : sources
     const name = servicePortName(service.key, port.name)
@@ -67,6 +69,7 @@ export const desiredStates = (
       connections: service.connections,
       cluster,
       local,
+      ...(drained.length > 0 && { drained }),
       hasEndpoints,
     }
   })

@@ -1,4 +1,5 @@
 import type { Target } from '../model/desired.ts'
+import type { Endpoint } from '../model/endpoint-slice.ts'
 import type { Candidate } from './endpoints.ts'
 import { hintedFor, topologyOf } from './topology.ts'
 
@@ -16,6 +17,15 @@ export interface Needs {
 
 const noTargets: readonly Target[] = []
 export const noChoice: Choice = { cluster: noTargets, local: noTargets, hasEndpoints: false }
+
+/** Of drained candidates those that would be used if they were not: they keep what they have. */
+export const drainedTargets = (drained: readonly Candidate[], nodeName: string): readonly Target[] =>
+  drained
+    .filter(({ endpoint }) => isUsable(endpoint))
+    .map(({ ip, port, weight, endpoint }) => ({ ip, port, weight, local: endpoint.nodeName === nodeName }))
+
+/** Gets traffic: always when ready, else where there is nobody better. */
+export const isUsable = ({ ready, serving, terminating }: Endpoint): boolean => ready || (serving && terminating)
 
 /**
  * The targets under each traffic policy, in the order of `candidates`. Cluster: the ready ones, by topology; with no
@@ -52,8 +62,7 @@ export const chooseTargets = (
   const local: Target[] = []
   for (const candidate of candidates) {
     const { ip, port, weight, endpoint } = candidate
-    const usable = endpoint.ready || (endpoint.serving && endpoint.terminating)
-    if (!usable) continue
+    if (!isUsable(endpoint)) continue
     const here = endpoint.nodeName === nodeName
     const inCluster =
       needs.cluster && endpoint.ready === useReady && (!useReady || hintedFor(candidate, topology, nodeName, zone))

@@ -96,6 +96,24 @@ export interface SyncEvents {
   }
   /** `seen`: the Node object has been seen. `eligible`: it takes traffic, i.e. it is not about to leave. */
   readonly nodeEligible: { readonly eligible: boolean; readonly seen: boolean }
+  /** The connection tracking table was looked through for flows that lead to no endpoint. */
+  readonly flowsReconciled: {
+    readonly family: Family
+    readonly durationMs: number
+    readonly deleted: number
+    readonly at: number
+  }
+  /** That failed, or some of it; what is stale stays until the retry. */
+  readonly flowsFailed: {
+    readonly family: Family
+    readonly durationMs: number
+    readonly deleted: number
+    readonly code: string
+    readonly op: string
+    readonly message: string
+    readonly retryInMs: number
+    readonly at: number
+  }
   /** Something stale could not be removed; it is tried again later. */
   readonly cleanupFailed: {
     readonly family: Family
@@ -124,6 +142,8 @@ export const noopObserver: SyncObserver = {
   problem: ignore,
   healthChecks: ignore,
   nodeEligible: ignore,
+  flowsReconciled: ignore,
+  flowsFailed: ignore,
   cleanupFailed: ignore,
 }
 
@@ -159,6 +179,8 @@ export const combineObservers = (
     problem: tell('problem'),
     healthChecks: tell('healthChecks'),
     nodeEligible: tell('nodeEligible'),
+    flowsReconciled: tell('flowsReconciled'),
+    flowsFailed: tell('flowsFailed'),
     cleanupFailed: tell('cleanupFailed'),
   }
 }

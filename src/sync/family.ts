@@ -84,6 +84,11 @@ export class FamilySync {
     return this.#applied
   }
 
+  /** As last applied; undefined before the first time. */
+  host(): HostState | undefined {
+    return this.#host
+  }
+
   /** Services that are not applied, because they were refused, with the error that said so. */
   leftOut(): ReadonlyMap<ServiceKey, unknown> {
     return this.#leftOut

@@ -19,6 +19,16 @@ export interface SyncLoopOptions {
   readonly random: () => number
   /** After every pass over the families, failed ones included: services whose state may have changed (undefined = all). */
   readonly afterSync: (changed: ReadonlySet<ServiceKey> | undefined) => void
+  readonly writes?: ReadonlyMap<Family, WriteListener>
+}
+
+/** Hears of the writes of one family. Calls are synchronous and short. */
+export interface WriteListener {
+  writeBegins(): void
+  /** `changed`: Services that it was about; undefined = all. */
+  written(changed: ReadonlySet<ServiceKey> | undefined): void
+  /** What is in the kernel is unknown. */
+  writeFailed(): void
 }
 
 /** How long unused objects stay: kernels before 6.2 let go of a chain some time after its last reference. */
@@ -138,14 +148,18 @@ export class SyncLoop {
     const { observer, clock } = this.#options
     const { family } = sync
     const kind = sync.needsFull ? 'full' : 'partial'
+    const listener = this.#options.writes?.get(family)
     observer.started({ family, kind, at: clock.now() })
     const start = clock.monotonic()
+    listener?.writeBegins()
     try {
       const outcome = await sync.sync(request, signal)
+      listener?.written(outcome.kind === 'full' || request.allServices ? undefined : request.services)
       this.#report(family, outcome, request.triggers, start)
       pacing.succeeded(clock.monotonic())
       return undefined
     } catch (error) {
+      listener?.writeFailed()
       const at = clock.now()
       const retryInMs = pacing.failed(clock.monotonic())
       const durationMs = clock.monotonic() - start

@@ -6,6 +6,8 @@ import { toChanges } from '../../src/source/objects/to-changes.ts'
 import { systemClock } from '../../src/sync/clock.ts'
 import { noopObserver } from '../../src/sync/events.ts'
 import { FamilySync } from '../../src/sync/family.ts'
+import type { FlowTable } from '../../src/sync/flows/flow-table.ts'
+import { FlowReconciler } from '../../src/sync/flows/reconciler.ts'
 import { SyncLoop } from '../../src/sync/loop.ts'
 import { TrackedDesired } from '../../src/sync/tracked-desired.ts'
 import { Tracker } from '../../src/track/tracker.ts'
@@ -25,9 +27,18 @@ export class InProcessProxy {
   readonly #watched: boolean
   #addresses: readonly IP[]
   #syncing: Promise<void> = Promise.resolve()
+  readonly #reconciling: Promise<void>[] = []
+  readonly #flows: readonly FlowReconciler[]
 
-  /** `addresses`: those of the node, once and for all; unless they are given, the kernel's as they come and go. */
-  constructor(backends: readonly Backend[], settings: Settings, addresses?: readonly IP[]) {
+  /**
+   * `addresses`: those of the node, once and for all; unless they are given, the kernel's as they come and go. `flows`:
+   * where stale ones are looked for.
+   */
+  constructor(
+    backends: readonly Backend[],
+    settings: Settings,
+    { addresses, flows }: { readonly addresses?: readonly IP[]; readonly flows?: FlowTable } = {},
+  ) {
     this.#settings = settings
     this.#watched = addresses === undefined
     this.#addresses = addresses ?? []
@@ -40,9 +51,22 @@ export class InProcessProxy {
       supportedSchedulers: first.capabilities.schedulers,
       interfaceAddresses: () => this.#addresses,
     })
+    const families = backends.map((backend) => new FamilySync(backend, desired, systemClock))
+    const reconciler = (sync: FamilySync, table: FlowTable): FlowReconciler =>
+      new FlowReconciler({
+        sync,
+        tracker: this.#tracker,
+        table,
+        clock: systemClock,
+        observer: noopObserver,
+        loopbackNodePorts: settings.loopbackNodePorts && sync.family === 'IPv4',
+        random: Math.random,
+      })
+    this.#flows = flows === undefined ? [] : families.map((sync) => reconciler(sync, flows))
     this.#loop = new SyncLoop({
       tracker: this.#tracker,
-      families: backends.map((backend) => new FamilySync(backend, desired, systemClock)),
+      families,
+      writes: new Map(this.#flows.map((one) => [one.family, one])),
       observer: noopObserver,
       clock: systemClock,
       syncPeriodMs: hours,
@@ -54,6 +78,7 @@ export class InProcessProxy {
 
   async start(objects: readonly Manifest[]): Promise<void> {
     if (this.#watched) await this.#watchAddresses()
+    for (const reconciler of this.#flows) this.#reconciling.push(reconciler.run(this.#ended.signal))
     await this.update(objects)
   }
 
@@ -75,6 +100,7 @@ export class InProcessProxy {
     this.#tracker.apply([...gone, ...wanted.values()])
     this.#present = wanted
     await this.#sync()
+    await Promise.all(this.#flows.map((reconciler) => reconciler.idle()))
   }
 
   async distrust(family: Family): Promise<void> {
@@ -85,6 +111,7 @@ export class InProcessProxy {
   async stop(): Promise<void> {
     this.#ended.abort()
     await this.#syncing.catch(() => {})
+    await Promise.all(this.#reconciling)
   }
 
   async #addressesChanged(addresses: readonly IP[]): Promise<void> {

@@ -56,7 +56,7 @@ export class IptablesOnFakes {
       })
     })
     const own: Settings = { ...settings, loopbackNodePorts: iptablesTraits.localhostNodePorts }
-    this.#proxy = new InProcessProxy(backends, own, nodeInterfaceAddresses)
+    this.#proxy = new InProcessProxy(backends, own, { addresses: nodeInterfaceAddresses })
     await this.#proxy.start(furnish(this.#layout, objects))
   }
 

@@ -34,8 +34,8 @@ export const iptablesTraits: Traits = {
   externalFromNode: 'routed',
   rangesWithoutEndpoints: false,
   affinityOf: 'servicePort',
-  staleFlows: 'kept',
-  olderFlows: 'kept',
+  staleFlows: 'moved',
+  olderFlows: 'moved',
   keepsSource: true,
   flowsIn: 'kernel',
 }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { IptablesBackend } from '../../src/backends/iptables/backend.ts'
 import { coverLoopback } from '../../src/backends/iptables/prepare.ts'
 import type { IptablesSettings } from '../../src/backends/iptables/settings.ts'
+import { type NetlinkConntrack, openConntrack } from '../../src/kernel/conntrack/netlink-conntrack.ts'
 import type { Ipset } from '../../src/kernel/ipset/ipset.ts'
 import { NetlinkIpset } from '../../src/kernel/ipset/netlink-ipset.ts'
 import type { Variant } from '../../src/kernel/iptables/iptables.ts'
@@ -26,6 +27,7 @@ type Watch = ReturnType<typeof openRulesetWatch>
 
 interface Running {
   readonly ipset: NetlinkIpset
+  readonly conntrack: NetlinkConntrack
   readonly watch: Watch
   readonly proxy: InProcessProxy
 }
@@ -50,11 +52,13 @@ export class IptablesUnderTest implements BackendUnderTest {
     const ipset = new NetlinkIpset()
     let proxy: InProcessProxy | undefined
     const watch = this.#openWatch((family) => void proxy?.distrust(family).catch(() => {}))
+    const conntrack = openConntrack()
     proxy = new InProcessProxy(
       families.map((family) => this.#backend(family, ipset, watch)),
       own,
+      { flows: conntrack },
     )
-    this.#running = { ipset, watch, proxy }
+    this.#running = { ipset, conntrack, watch, proxy }
     await proxy.start(furnish(this.#options, objects))
   }
 
@@ -77,6 +81,7 @@ export class IptablesUnderTest implements BackendUnderTest {
     this.#running = undefined
     await running?.proxy.stop()
     running?.watch.close()
+    running?.conntrack.close()
     running?.ipset.close()
   }
 

@@ -1,5 +1,6 @@
 import { NftablesBackend, nftCapabilities } from '../../src/backends/nftables/backend.ts'
 import { nftFamily, tableName } from '../../src/backends/nftables/schema.ts'
+import { type NetlinkConntrack, openConntrack } from '../../src/kernel/conntrack/netlink-conntrack.ts'
 import type { NftClient } from '../../src/kernel/nft/client.ts'
 import { openNftClient } from '../../src/kernel/nft/kernel-client.ts'
 import { WriteGuard } from '../../src/kernel/nft/write-guard.ts'
@@ -13,6 +14,7 @@ const { signal } = new AbortController()
 
 interface Running {
   readonly client: NftClient
+  readonly conntrack: NetlinkConntrack
   readonly backends: readonly NftablesBackend[]
   readonly proxy: InProcessProxy
 }
@@ -25,8 +27,8 @@ export const nftTraits: Traits = {
   externalFromNode: 'refused',
   rangesWithoutEndpoints: true,
   affinityOf: 'address',
-  staleFlows: 'kept',
-  olderFlows: 'kept',
+  staleFlows: 'moved',
+  olderFlows: 'moved',
   keepsSource: true,
   flowsIn: 'kernel',
 }
@@ -42,8 +44,9 @@ export class NftablesUnderTest implements BackendUnderTest {
     const client = openNftClient()
     const guard = new WriteGuard(client)
     const backends = families.map((family) => new NftablesBackend(family, client, guard))
-    const proxy = new InProcessProxy(backends, settings)
-    this.#running = { client, backends, proxy }
+    const conntrack = openConntrack()
+    const proxy = new InProcessProxy(backends, settings, { flows: conntrack })
+    this.#running = { client, conntrack, backends, proxy }
     await proxy.start(objects)
   }
 
@@ -68,6 +71,7 @@ export class NftablesUnderTest implements BackendUnderTest {
     const running = this.#running
     this.#running = undefined
     await running?.proxy.stop()
+    running?.conntrack.close()
     running?.client.close()
   }
 

@@ -3,7 +3,6 @@ import { UserspaceBackend, userspaceCapabilities } from '../../src/backends/user
 import { createForwarder } from '../../src/backends/userspace/forward/create-forwarder.ts'
 import type { Forwarder, ForwarderOptions } from '../../src/backends/userspace/forward/forwarder.ts'
 import { tableFamily, userspaceTable } from '../../src/backends/userspace/redirect/schema.ts'
-import { StaleFlows } from '../../src/backends/userspace/redirect/stale-flows.ts'
 import { type NetlinkConntrack, openConntrack } from '../../src/kernel/conntrack/netlink-conntrack.ts'
 import type { NftClient } from '../../src/kernel/nft/client.ts'
 import { openNftClient } from '../../src/kernel/nft/kernel-client.ts'
@@ -25,7 +24,7 @@ export const userspaceTraits: Traits = {
   rangesWithoutEndpoints: true,
   affinityOf: 'servicePort',
   staleFlows: 'moved',
-  olderFlows: 'kept',
+  olderFlows: 'moved',
   keepsSource: false,
   flowsIn: 'process',
 }
@@ -55,7 +54,6 @@ export class UserspaceUnderTest implements BackendUnderTest {
     const client = openNftClient()
     const guard = new WriteGuard(client)
     const conntrack = openConntrack()
-    const staleFlows = new StaleFlows(conntrack)
     const forwarder = createForwarder(this.#options)
     let proxy: InProcessProxy | undefined
     const backends = families.map(
@@ -63,11 +61,12 @@ export class UserspaceUnderTest implements BackendUnderTest {
         new UserspaceBackend({
           family,
           forwarder,
-          reach: { kind: 'redirect', client, guard, staleFlows },
+          reach: { kind: 'redirect', client, guard },
           resync: () => void proxy?.distrust(family).catch(() => {}),
         }),
     )
-    proxy = new InProcessProxy(backends, { ...settings, loopbackNodePorts: this.traits.localhostNodePorts })
+    const own = { ...settings, loopbackNodePorts: this.traits.localhostNodePorts }
+    proxy = new InProcessProxy(backends, own, { flows: conntrack })
     this.#running = { client, conntrack, forwarder, proxy }
     await proxy.start(objects)
   }

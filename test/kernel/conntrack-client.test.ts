@@ -1,11 +1,12 @@
 /** NetlinkConntrack with the conntrack program as judge. */
 import { spawnSync } from 'node:child_process'
 import t from 'tap'
-import type { Flow, FlowFilter } from '../../src/kernel/conntrack/conntrack.ts'
+import { conntrackCounters, type FlowFilter } from '../../src/kernel/conntrack/conntrack.ts'
 import { NetlinkConntrack, openConntrack } from '../../src/kernel/conntrack/netlink-conntrack.ts'
 import { protocols } from '../../src/kernel/netlink/constants.ts'
 import { openTransport } from '../../src/kernel/netlink/transport.ts'
 import { MessageReader } from '../../src/kernel/netlink/wire.ts'
+import { type Flow, flowAddress } from '../../src/model/flow.ts'
 import { type Family, families } from '../../src/model/ip.ts'
 import { protocolWord } from '../../src/model/protocol.ts'
 import { ownNamespace } from '../support/namespace.ts'
@@ -48,8 +49,13 @@ const insert = (entry: Entry): void => {
 
 const flowsOf = async (filter: FlowFilter): Promise<readonly Flow[]> => {
   const found: Flow[] = []
-  await conntrack.flows(filter, (flow) => found.push(flow), signal)
+  await conntrack.flows(filter, (flow) => found.push(flow.copy()), signal)
   return found
+}
+const deleted = async (flow: Flow): Promise<number> => {
+  const { deleted, refusals } = await conntrack.delete([flow], signal)
+  t.same(refusals, [])
+  return deleted
 }
 const theFlow = async (filter: FlowFilter): Promise<Flow> => {
   const [flow, ...others] = await flowsOf(filter)
@@ -68,13 +74,13 @@ t.test('lists what is there, of one family and protocol', async (t) => {
     for (const [i, protocol] of (['TCP', 'UDP', 'SCTP'] as const).entries()) {
       const { client, vip, socket } = addresses[family]
       const flow = await theFlow({ family, protocol })
-      t.match(flow, {
-        family,
-        protocol,
-        original: { source: client, sourcePort: 5000 + i, destination: vip, destinationPort: 53 },
-        reply: { source: socket, sourcePort: 40001, destination: client, destinationPort: 5000 + i },
-        zone: 0,
-      })
+      const text = (end: keyof Pick<Flow, 'source' | 'destination' | 'target'>): string =>
+        `${flowAddress(family, flow[end])} ${flow[end].port}`
+      t.match(flow, { family, protocol, zone: 0 })
+      t.same(
+        [text('source'), text('destination'), text('target')],
+        [`${client} ${5000 + i}`, `${vip} 53`, `${socket} 40001`],
+      )
       const ids = sh(`conntrack -L -f ${addresses[family].flag} -p ${protocolWord[protocol]} -o id`)
       t.match(ids, new RegExp(`\\bid=${flow.id}\\b`))
     }
@@ -104,15 +110,15 @@ t.test('deletes one entry, and only that', async (t) => {
   for (const family of families) {
     for (const clientPort of [5000, 5001]) insert({ family, clientPort })
     insert({ family, protocol: 'tcp' })
-    const flow = (await flowsOf({ family, protocol: 'UDP' })).find(({ original }) => original.sourcePort === 5000)
+    const flow = (await flowsOf({ family, protocol: 'UDP' })).find(({ source }) => source.port === 5000)
     if (flow === undefined) throw new Error('not there')
-    t.equal(await conntrack.delete(flow, signal), true)
+    t.equal(await deleted(flow), 1)
     t.equal(listed(family).length, 2)
     t.equal(listed(family, '-p udp --sport 5001').length, 1)
-    t.equal(await conntrack.delete(flow, signal), false, 'gone already')
+    t.equal(await deleted(flow), 0, 'gone already')
     insert({ family, clientPort: 5000 })
     // The kernel makes the id from the entry's place in memory, too, which a new one may be given again.
-    t.equal(await conntrack.delete({ ...flow, id: flow.id ^ 1 }, signal), false, 'another one has taken its place')
+    t.equal(await deleted({ ...flow, id: (flow.id ^ 1) >>> 0 }), 0, 'another one has taken its place')
     t.equal(listed(family).length, 3)
   }
 })
@@ -131,7 +137,7 @@ t.test('tells zones apart', async (t) => {
     ] as const) {
       const flow = flows.find((one) => one.zone === zone)
       if (flow === undefined) throw new Error(`no zone ${zone}`)
-      t.equal(await conntrack.delete(flow, signal), true, `zone ${zone}`)
+      t.equal(await deleted(flow), 1, `zone ${zone}`)
       t.equal((await flowsOf({ family, protocol: 'UDP' })).length, left)
     }
   }
@@ -142,13 +148,45 @@ t.test('many flows are streamed, and deleted', async (t) => {
   const lines = Array.from({ length: count }, (_, i) => insertion({ family: 'IPv4', clientPort: 10_000 + i }))
   sh('cat | conntrack -R -', lines.map((line) => `${line}\n`).join(''))
   const flows = await flowsOf({ family: 'IPv4', protocol: 'UDP' })
-  t.equal(new Set(flows.map(({ original }) => original.sourcePort)).size, count)
+  t.equal(new Set(flows.map(({ source }) => source.port)).size, count)
   let turns = 0
   const timer = setInterval(() => turns++, 1)
-  for (const flow of flows) await conntrack.delete(flow, signal)
+  t.same(await conntrack.delete([...flows, ...flows.slice(0, 10)], signal), { deleted: count, refusals: [] })
   clearInterval(timer)
   t.ok(turns > 3, `others had their turn ${turns} times`)
   t.equal(sh('conntrack -C').trim(), '0')
+})
+
+t.test('up to a hundred are gone when the call returns', async (t) => {
+  const lines = Array.from({ length: 100 }, (_, i) => insertion({ family: 'IPv4', clientPort: 10_000 + i }))
+  sh('cat | conntrack -R -', lines.map((line) => `${line}\n`).join(''))
+  const flows = await flowsOf({ family: 'IPv4', protocol: 'UDP' })
+  const deletion = conntrack.delete(flows, signal)
+  t.equal(sh('conntrack -C').trim(), '0')
+  t.same(await deletion, { deleted: 100, refusals: [] })
+})
+
+t.test('counts what conntrack(8) counts', async (t) => {
+  for (const clientPort of [5000, 5001, 5002]) insert({ family: 'IPv4', clientPort })
+  insert({ family: 'IPv6' })
+  const sums = (text: string): Readonly<Record<string, number>> => {
+    const found: Record<string, number> = {}
+    for (const [, name = '', value] of text.matchAll(/(\w+)=(\d+)/g))
+      if (name !== 'cpu') found[name === 'chaintoolong' ? 'chain_toolong' : name] = (found[name] ?? 0) + Number(value)
+    return found
+  }
+  const before = sums(sh('conntrack -S'))
+  const { entries, limit, counters } = await conntrack.stats(signal)
+  const after = sums(sh('conntrack -S'))
+  t.equal(entries, Number(sh('conntrack -C')))
+  t.equal(entries, 4)
+  t.equal(limit, Number(sh('cat /proc/sys/net/netfilter/nf_conntrack_max')))
+  t.same([...counters.keys()].sort(), [...conntrackCounters].sort())
+  for (const [name, value] of counters)
+    t.ok(
+      (before[name] ?? 0) <= value && value <= (after[name] ?? 0),
+      `${name}: ${before[name]} ${value} ${after[name]}`,
+    )
 })
 
 t.test('what is thrown for an entry ends it, as does the signal', async (t) => {
@@ -171,7 +209,7 @@ t.test('what is thrown for an entry ends it, as does the signal', async (t) => {
     conntrack.flows(filter, () => {}, over),
     stop,
   )
-  await t.rejects(conntrack.delete(flow, over), stop)
+  await t.rejects(conntrack.delete([flow], over), stop)
   t.equal(listed('IPv4').length, 1)
 })
 

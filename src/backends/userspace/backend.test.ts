@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ip, port } from '../../../test/property/track-objects.ts'
 import { addresses, hostOf, stateOf, targetOf } from '../../../test/support/iptables-layouts.ts'
-import type { Flow } from '../../kernel/conntrack/conntrack.ts'
-import { FakeConntrack } from '../../kernel/conntrack/fake-conntrack.ts'
 import { KernelError } from '../../kernel/netlink/error.ts'
 import type { OnElement } from '../../kernel/nft/element.ts'
 import { FakeNft } from '../../kernel/nft/fake.ts'
@@ -14,7 +12,6 @@ import type { ServiceChange } from '../backend.ts'
 import { type ReachMeans, UserspaceBackend } from './backend.ts'
 import { ForwardError } from './forward/forward-error.ts'
 import type { Forwarder, ForwarderChange, ListenerSpec, ListenerState, VirtualServerSpec } from './forward/forwarder.ts'
-import { StaleFlows } from './redirect/stale-flows.ts'
 
 const { signal } = new AbortController()
 const { pod, cluster } = addresses('IPv4')
@@ -132,14 +129,11 @@ const create = (kind: ReachMeans['kind']) => {
   const nft = new RecordingNft(history)
   const told: string[] = []
   let resyncs = 0
-  const conntrack = new FakeConntrack()
-  const failures: unknown[] = []
-  const staleFlows = new StaleFlows(conntrack, (error) => failures.push(error))
   const portRange = { first: 20_000, last: 20_002 }
   const backend = new UserspaceBackend({
     family: 'IPv4',
     forwarder,
-    reach: kind === 'listen' ? { kind, portRange } : { kind, client: nft, guard: new WriteGuard(nft), staleFlows },
+    reach: kind === 'listen' ? { kind, portRange } : { kind, client: nft, guard: new WriteGuard(nft) },
     onSocket: ({ id }, { spec, state }) => told.push(`${id} ${spec.address} ${state.port ?? state.error?.code}`),
     resync: () => {
       resyncs++
@@ -151,8 +145,6 @@ const create = (kind: ReachMeans['kind']) => {
     forwarder,
     nft,
     backend,
-    conntrack,
-    failures,
     told,
     resyncs: () => resyncs,
     full: async (...services: readonly ServiceState[]) => {
@@ -218,83 +210,24 @@ describe('with nftables', () => {
     ])
   })
 
-  describe('UDP flows of sockets that are gone', () => {
+  it('says where conntrack sees UDP flows go: to sockets that listen', async () => {
     const dns = stateOf('IPv4', 'ns/dns:p', { ...targets, protocol: 'UDP', clusterIP: cluster(3) })
-    const dnsAgain = stateOf('IPv4', 'ns/again:p', { ...targets, protocol: 'UDP', clusterIP: cluster(3) })
-    const flowTo = (socketPort: number): Flow => ({
-      family: 'IPv4',
-      protocol: 'UDP',
-      original: { source: pod(9), sourcePort: 5000, destination: cluster(3), destinationPort: 80 },
-      reply: { source: ip('192.0.2.10'), sourcePort: socketPort, destination: pod(9), destinationPort: 5000 },
-      zone: 0,
-      id: socketPort,
+    const { full, change, backend, forwarder } = create('redirect')
+    const sockets = (...ports: readonly number[]) => ({
+      kind: 'sockets',
+      sockets: ports.map((port) => ({ address: '192.0.2.10', port })),
     })
-    const portsLeft = ({ table }: FakeConntrack): readonly number[] =>
-      [...table].map(({ reply }) => reply.sourcePort).sort()
-
-    it('are forgotten when another socket takes over, before theirs is closed', async () => {
-      const { full, change, conntrack, forwarder } = create('redirect')
-      await full(web, dns)
-      for (const port of [40_000, 40_001, 40_002]) conntrack.table.add(flowTo(port))
-      const remove = conntrack.delete.bind(conntrack)
-      conntrack.delete = (flow, given) => {
-        expect(forwarder.listeners.has(server(dns))).toBe(true)
-        return remove(flow, given)
-      }
-      await change(dns.id, dnsAgain)
-      expect(forwarder.listeners.has(server(dns))).toBe(false)
-      // The one of TCP has a number of its own to itself.
-      expect(portsLeft(conntrack)).toEqual([40_000, 40_002])
-      expect(conntrack.reads).toBe(1)
-    })
-
-    it('wait until rules lead somewhere again', async () => {
-      const { full, change, conntrack } = create('redirect')
-      await full(web, dns)
-      conntrack.table.add(flowTo(40_001))
-      await change(dns.id)
-      await change({ ...web, cluster: [targetOf(pod(1)), targetOf(pod(2))] }, api)
-      expect(conntrack.reads).toBe(0)
-      await change(dnsAgain)
-      expect(portsLeft(conntrack)).toEqual([])
-      await change(dnsAgain.id)
-      await change(dns)
-      expect(conntrack.reads).toBe(2)
-    })
-
-    it('are not looked for when no socket of UDP was closed', async () => {
-      const { full, change, conntrack } = create('redirect')
-      await full(web, dns)
-      await change({ ...dns, cluster: [targetOf(pod(1)), targetOf(pod(2))] })
-      await change(dnsAgain)
-      await change(web.id, api)
-      await full(dns, dnsAgain, api)
-      expect(conntrack.reads).toBe(0)
-    })
-
-    it('are forgotten when a socket moves to another port', async () => {
-      const { full, conntrack, forwarder } = create('redirect')
-      await full(dns)
-      conntrack.table.add(flowTo(40_000))
-      forwarder.report({ id: server(dns), port: 41_000, error: undefined })
-      await full(dns)
-      expect(portsLeft(conntrack)).toEqual([])
-    })
-
-    it('stay where conntrack cannot be had, which is told once, and nothing else fails', async () => {
-      const { full, change, conntrack, failures, forwarder } = create('redirect')
-      await full(dns)
-      conntrack.fail = new KernelError({ code: 'permission', op: 'list' })
-      await change(dns.id, dnsAgain)
-      await change(dnsAgain.id, dns)
-      expect(failures).toEqual([conntrack.fail])
-      expect([...forwarder.listeners.keys()]).toEqual([server(dns)])
-      conntrack.fail = undefined
-      await change(dns.id, dnsAgain)
-      conntrack.fail = new KernelError({ code: 'io', op: 'list' })
-      await change(dnsAgain.id, dns)
-      expect(failures).toHaveLength(2)
-    })
+    await full(web, dns)
+    expect(backend.flowTargets(dns)).toEqual(sockets(40_001))
+    forwarder.report({ id: server(dns), port: 41_000, error: undefined })
+    expect(backend.flowTargets(dns)).toEqual(sockets(41_000))
+    forwarder.report({ id: server(dns), port: undefined, error: undefined })
+    expect(backend.flowTargets(dns)).toEqual(sockets())
+    await change({ ...dns, cluster: [], hasEndpoints: false })
+    expect(backend.flowTargets(dns)).toEqual(sockets())
+    const listening = create('listen')
+    await listening.full(dns)
+    expect(listening.backend.flowTargets(dns)).toEqual({ kind: 'unknown' })
   })
 
   it('goes on from what the forwarder has when a write failed', async () => {

@@ -5,7 +5,7 @@ import type { HostState } from '../../model/host.ts'
 import type { Family } from '../../model/ip.ts'
 import type { ServicePortId } from '../../model/names.ts'
 import { schedulers } from '../../model/scheduling.ts'
-import type { Backend, Capabilities, Change, Observed, Support } from '../backend.ts'
+import type { Backend, Capabilities, Change, FlowTargets, Observed, Support } from '../backend.ts'
 import type { Forwarder, ListenerState } from './forward/forwarder.ts'
 import { Forwarding, type Socket } from './forwarding.ts'
 import { LoopbackPorts, nodePortSlots } from './listen/loopback-ports.ts'
@@ -13,7 +13,6 @@ import { type Belief, type LayOutListeners, listening, planChange, redirecting, 
 import { elementId, type RedirectElement } from './redirect/elements.ts'
 import { RedirectTable } from './redirect/redirect-table.ts'
 import { RedirectWriter } from './redirect/redirect-writer.ts'
-import type { StaleFlows } from './redirect/stale-flows.ts'
 import type { PlannedListener, ServiceLayout } from './service-layout.ts'
 import type { Reach } from './settings.ts'
 import { renderUserspace } from './text.ts'
@@ -32,7 +31,6 @@ export type ReachMeans =
   | (Extract<Reach, { kind: 'redirect' }> & {
       readonly client: NftClient
       readonly guard: WriteGuard
-      readonly staleFlows: StaleFlows
     })
   | Extract<Reach, { kind: 'listen' }>
 
@@ -62,9 +60,7 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
   readonly family: Family
   readonly #reach: ReachMeans
   readonly #forwarding: Forwarding
-  readonly #redirect:
-    | { readonly table: RedirectTable; readonly writer: RedirectWriter; readonly staleFlows: StaleFlows }
-    | undefined
+  readonly #redirect: { readonly table: RedirectTable; readonly writer: RedirectWriter } | undefined
   readonly #ports: LoopbackPorts | undefined
   readonly #layOut: LayOutListeners
   readonly #onSocket: NonNullable<UserspaceOptions['onSocket']>
@@ -84,7 +80,7 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
     this.#resync = resync
     if (reach.kind === 'redirect') {
       const table = new RedirectTable(family, reach.client, reach.guard)
-      this.#redirect = { table, writer: new RedirectWriter(table), staleFlows: reach.staleFlows }
+      this.#redirect = { table, writer: new RedirectWriter(table) }
       this.#layOut = redirecting((listener, elements) => {
         const known = this.#forwarding.socket(listener)
         return known === undefined ? this.#earlierPort(listener, elements) : known.spec.port
@@ -111,24 +107,18 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
     return planChange(change, this.#belief(), this.#layOut)
   }
 
-  /**
-   * Sockets are there before rules lead to them, and rules are gone before their sockets are. So are the flows that
-   * conntrack would go on translating to them, where rules lead elsewhere now. Where they lead nowhere, flows wait for
-   * rules that do: an untranslated entry would come in their place, which no rule could move. Their client is refused.
-   */
+  /** Sockets are there before rules lead to them, and rules are gone before their sockets are. */
   async apply(plan: UserspacePlan, signal: AbortSignal): Promise<void> {
     const { services, replace, host } = plan
     // What one service port gives up, another may be waiting for.
     if (this.#redirect === undefined) await this.#close(plan, signal)
     const opened = await this.#open(plan, signal)
     for (const socket of opened) this.#tell(services.get(socket.service), socket)
-    let udpChanged = false
     if (this.#redirect !== undefined) {
       const { writer } = this.#redirect
       const socketOf = (listener: string): string | undefined => this.#socketText(listener)
-      udpChanged = replace
-        ? await writer.replace(host, services, socketOf, signal)
-        : await writer.change(services, socketOf, signal)
+      if (replace) await writer.replace(host, services, socketOf, signal)
+      else await writer.change(services, socketOf, signal)
     }
     if (replace) this.#services.clear()
     for (const [id, layout] of services) {
@@ -136,13 +126,17 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
       else this.#services.set(id, layout)
     }
     this.#host = host
-    if (this.#redirect === undefined) return
-    const left = this.#forwarding.left(services, replace)
-    if (udpChanged) {
-      await this.#redirect.staleFlows.forget(this.family, left, signal)
-      this.#forwarding.forgetLeft()
-    }
-    await this.#close(plan, signal)
+    if (this.#redirect !== undefined) await this.#close(plan, signal)
+  }
+
+  /** Its sockets, while they listen; without rules conntrack sees no more than any socket's clients. */
+  flowTargets({ id }: ServiceState): FlowTargets {
+    if (this.#redirect === undefined) return { kind: 'unknown' }
+    const sockets = (this.#services.get(id)?.listeners ?? []).flatMap(({ spec }) => {
+      const socket = this.#forwarding.socket(spec.id)
+      return socket?.state.port === undefined ? [] : [{ address: socket.spec.address, port: socket.state.port }]
+    })
+    return { kind: 'sockets', sockets }
   }
 
   counts(): ReadonlyMap<string, number> {

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { IP } from '../../model/ip.ts'
 import type { ServicePortId } from '../../model/names.ts'
 import type { Forwarder, ListenerSpec, ListenerState, VirtualServerSpec } from './forward/forwarder.ts'
 import type { PlannedListener, ServiceLayout } from './service-layout.ts'
@@ -11,12 +10,6 @@ export interface Socket {
   readonly service: ServicePortId
   readonly spec: ListenerSpec
   readonly state: ListenerState
-}
-
-/** Where a socket listens. */
-export interface SocketAddress {
-  readonly address: IP
-  readonly port: number
 }
 
 export type Layouts = ReadonlyMap<ServicePortId, ServiceLayout | undefined>
@@ -35,7 +28,6 @@ export class Forwarding {
   readonly #servers = new Map<string, VirtualServerSpec>()
   readonly #sockets = new Map<string, Socket>()
   readonly #owned = new Map<ServicePortId, Owned>()
-  readonly #left = new Map<string, SocketAddress>()
 
   constructor(forwarder: Forwarder) {
     this.#forwarder = forwarder
@@ -70,7 +62,7 @@ export class Forwarding {
         const { spec } = listener
         const state = byId.get(spec.id) ?? { id: spec.id, port: undefined, error: undefined }
         const socket = { service: service.state.id, spec, state }
-        this.#replace(socket)
+        this.#sockets.set(spec.id, socket)
         const taken = state.error?.code === 'address-in-use' && tries < maxTries
         const port = taken ? nextPort(listener, service) : undefined
         if (port === undefined) opened.push(socket)
@@ -94,40 +86,13 @@ export class Forwarding {
     }
   }
 
-  /**
-   * Where UDP sockets were, or still are but are about to be closed as {@link close} says. conntrack goes on translating
-   * flows to them; {@link forgetLeft} when it no longer does.
-   */
-  left(layouts: Layouts, others: boolean): readonly SocketAddress[] {
-    for (const listener of this.#unused(layouts, others).listeners.keys()) this.#leave(this.#sockets.get(listener))
-    return [...this.#left.values()]
-  }
-
-  forgetLeft(): void {
-    this.#left.clear()
-  }
-
   /** The forwarder has tried a listener again. Undefined: it is none of ours. */
   heard(state: ListenerState): Socket | undefined {
     const known = this.#sockets.get(state.id)
     if (known === undefined) return undefined
     const socket = { ...known, state }
-    this.#replace(socket)
+    this.#sockets.set(state.id, socket)
     return socket
-  }
-
-  #replace(socket: Socket): void {
-    const { spec, state } = socket
-    const before = this.#sockets.get(spec.id)
-    if (before?.spec.address !== spec.address || before.state.port !== state.port) this.#leave(before)
-    this.#sockets.set(spec.id, socket)
-  }
-
-  #leave(socket: Socket | undefined): void {
-    if (socket?.spec.protocol !== 'UDP' || socket.state.port === undefined) return
-    const { address } = socket.spec
-    const { port } = socket.state
-    this.#left.set(`${address} ${port}`, { address, port })
   }
 
   #unused(

@@ -1,32 +1,41 @@
-import type { Family, IP } from '../../model/ip.ts'
+import type { Flow, PassingFlow } from '../../model/flow.ts'
+import type { Family } from '../../model/ip.ts'
 import type { Protocol } from '../../model/protocol.ts'
-
-/** Addresses and ports of one direction. Ports are 0 to 65535. */
-export interface Tuple {
-  readonly source: IP
-  readonly sourcePort: number
-  readonly destination: IP
-  readonly destinationPort: number
-}
-
-/** An entry of the connection tracking table. */
-export interface Flow {
-  readonly family: Family
-  readonly protocol: Protocol
-  /** As the first packet had them when it came. */
-  readonly original: Tuple
-  /** What an answer has when it comes: its source is where the flow was translated to. */
-  readonly reply: Tuple
-  /** Of the original direction; 0 unless rules say otherwise. */
-  readonly zone: number
-  /** The kernel's number for it: another entry of the same tuple has another one, but for a chance. 32 bits. */
-  readonly id: number
-}
 
 /** Which entries are meant. */
 export interface FlowFilter {
   readonly family: Family
   readonly protocol: Protocol
+}
+
+/** What became of a list of entries that were to be deleted. Those that were gone already are neither. */
+export interface Deletion {
+  readonly deleted: number
+  /** Why some were not, each for itself: KernelError. */
+  readonly refusals: readonly Error[]
+}
+
+/** What the kernel counts, summed over its processors: the words of conntrack(8) -S. 32 bits each, then from 0 again. */
+export const conntrackCounters = [
+  'found',
+  'invalid',
+  'insert',
+  'insert_failed',
+  'drop',
+  'early_drop',
+  'error',
+  'search_restart',
+  'clash_resolve',
+  'chain_toolong',
+] as const
+export type ConntrackCounter = (typeof conntrackCounters)[number]
+
+export interface ConntrackStats {
+  readonly entries: number
+  /** How many there may be; undefined where the kernel does not say (before 4.18). */
+  readonly limit: number | undefined
+  /** Those that this kernel has. */
+  readonly counters: ReadonlyMap<ConntrackCounter, number>
 }
 
 /**
@@ -35,10 +44,14 @@ export interface FlowFilter {
  */
 export interface Conntrack {
   /**
-   * Calls `onFlow` for each entry, and keeps none of them. What changes meanwhile may be left out, or come twice.
-   * What `onFlow` throws ends it.
+   * Calls `onFlow` for each entry with one object that is always the same: nothing is made for an entry. What changes
+   * meanwhile may be left out, or come twice. What `onFlow` throws ends it.
    */
-  flows(filter: FlowFilter, onFlow: (flow: Flow) => void, signal: AbortSignal): Promise<void>
-  /** Whether it was there. One that has taken its place stays. */
-  delete(flow: Flow, signal: AbortSignal): Promise<boolean>
+  flows(filter: FlowFilter, onFlow: (flow: PassingFlow) => void, signal: AbortSignal): Promise<void>
+  /**
+   * Deletes entries; one that has taken the place of another stays. Up to a hundred are gone, or were refused, when the
+   * call returns, and the promise only says so.
+   */
+  delete(flows: readonly Flow[], signal: AbortSignal): Promise<Deletion>
+  stats(signal: AbortSignal): Promise<ConntrackStats>
 }

@@ -13,6 +13,8 @@ export const NFPROTO_IPV6 = 10
 export const IPCTNL_MSG_CT_NEW = command(0)
 export const IPCTNL_MSG_CT_GET = command(1)
 export const IPCTNL_MSG_CT_DELETE = command(2)
+export const IPCTNL_MSG_CT_GET_STATS_CPU = command(4)
+export const IPCTNL_MSG_CT_GET_STATS = command(5)
 
 /** Of a message. */
 export const CTA_TUPLE_ORIG = 1
@@ -41,3 +43,19 @@ export const CTA_PROTO_DST_PORT = 3
 export const CTA_FILTER_ORIG_FLAGS = 1
 /** net/netfilter/nf_internals.h: CTA_FILTER_FLAG(CTA_PROTO_NUM) */
 export const CTA_FILTER_F_CTA_PROTO_NUM = 1 << 3
+
+/** enum ctattr_stats_cpu, of IPCTNL_MSG_CT_GET_STATS_CPU. */
+export const CTA_STATS_FOUND = 2
+export const CTA_STATS_INVALID = 4
+export const CTA_STATS_INSERT = 8
+export const CTA_STATS_INSERT_FAILED = 9
+export const CTA_STATS_DROP = 10
+export const CTA_STATS_EARLY_DROP = 11
+export const CTA_STATS_ERROR = 12
+export const CTA_STATS_SEARCH_RESTART = 13
+export const CTA_STATS_CLASH_RESOLVE = 14
+export const CTA_STATS_CHAIN_TOOLONG = 15
+
+/** enum ctattr_stats_global, of IPCTNL_MSG_CT_GET_STATS. */
+export const CTA_STATS_GLOBAL_ENTRIES = 1
+export const CTA_STATS_GLOBAL_MAX_ENTRIES = 2

@@ -1,19 +1,23 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { type Flow, type FlowEnd, flowAddress, flowEnd } from '../../model/flow.ts'
 import { addressBytes, type Family, families, readIP } from '../../model/ip.ts'
 import { type Protocol, protocolNumber } from '../../model/protocol.ts'
 import { KernelError } from '../netlink/error.ts'
 import { MessageReader, Writer } from '../netlink/wire.ts'
-import type { Flow, Tuple } from './conntrack.ts'
-import { deleteBody, flowsBody, readFlow } from './flow-wire.ts'
+import { FlowReader } from './flow-reader.ts'
+import { allFlowsBody, deleteBody, flowsBody, writeTuple } from './flow-wire.ts'
 
-const ip = (family: Family) =>
-  fc
-    .uint8Array({ minLength: addressBytes(family), maxLength: addressBytes(family) })
-    .map((bytes) => readIP(family, bytes, 0))
 const port = fc.nat(0xffff)
-const tuple = (family: Family): fc.Arbitrary<Tuple> =>
-  fc.record({ source: ip(family), sourcePort: port, destination: ip(family), destinationPort: port })
+const end = (family: Family): fc.Arbitrary<FlowEnd> =>
+  fc
+    .tuple(fc.uint8Array({ minLength: addressBytes(family), maxLength: addressBytes(family) }), port)
+    .map(([bytes, number]) => {
+      const view = new DataView(new ArrayBuffer(16))
+      for (const [i, byte] of bytes.entries()) view.setUint8(i, byte)
+      const [w0, w1, w2, w3] = [0, 4, 8, 12].map((at) => view.getInt32(at)) as [number, number, number, number]
+      return { w0, w1, w2, w3, port: number }
+    })
 const flow: fc.Arbitrary<Flow> = fc
   .record({
     family: fc.constantFrom(...families),
@@ -23,8 +27,9 @@ const flow: fc.Arbitrary<Flow> = fc
     fc.record({
       family: fc.constant(family),
       protocol: fc.constant(protocol),
-      original: tuple(family),
-      reply: tuple(family),
+      source: end(family),
+      destination: end(family),
+      target: end(family),
       zone: port,
       id: fc.nat(0xffffffff),
     }),
@@ -51,12 +56,16 @@ const attributesOf = (bytes: Uint8Array): readonly Uint8Array[] => {
 
 /** As the kernel sends it, the attributes in the order that `rotate` says; the last one can then be any of them. */
 const entry = (value: Flow, rotate = 0): Uint8Array => {
-  const [original] = attributesOf(message(deleteBody(value)))
-  const [reply, ...others] = attributesOf(message(deleteBody({ ...value, original: value.reply })))
+  const [original, ...others] = attributesOf(message(deleteBody(value)))
+  const { family, protocol, source, target } = value
+  const [reply] = attributesOf(
+    message((writer) => {
+      writer.reserve(4)
+      writeTuple(writer, 2, family, protocol, target, source)
+    }),
+  )
   if (original === undefined || reply === undefined) throw new TypeError('no tuples')
-  const replyTuple = reply.slice()
-  new DataView(replyTuple.buffer).setUint16(2, 0x8002, true)
-  const all = [original, replyTuple, ...others]
+  const all = [original, reply, ...others]
   const turned = [...all.slice(rotate % all.length), ...all.slice(0, rotate % all.length)]
   return message((writer) => {
     const at = writer.reserve(4)
@@ -67,7 +76,7 @@ const entry = (value: Flow, rotate = 0): Uint8Array => {
 
 const read = (bytes: Uint8Array, filter: Pick<Flow, 'family' | 'protocol'>): Flow | undefined => {
   const messages = new MessageReader(bytes)
-  return messages.next() ? readFlow(messages, filter) : undefined
+  return messages.next() ? new FlowReader(filter).read(messages)?.copy() : undefined
 }
 
 const codeOf = (run: () => unknown): string => {
@@ -188,7 +197,46 @@ test('other families and protocols are passed over, those without ports too', ()
   expect(read(icmp, { family: 'IPv4', protocol: 'UDP' })).toBeUndefined()
 })
 
-test('asks for one protocol only', () => {
+test('one reader reads many, and what it read is overwritten', () => {
+  fc.assert(
+    fc.property(fc.array(flow, { minLength: 2, maxLength: 5 }), (values) => {
+      const [first] = values
+      if (first === undefined) throw new TypeError('no flow')
+      const { family, protocol } = first
+      const alike = values.filter((value) => value.family === family && value.protocol === protocol)
+      const reader = new FlowReader(first)
+      const copies: unknown[] = []
+      const views = new Set<unknown>()
+      for (const value of alike) {
+        const messages = new MessageReader(entry(value))
+        messages.next()
+        const view = reader.read(messages)
+        views.add(view)
+        copies.push(view?.copy())
+      }
+      expect(copies).toEqual(alike)
+      expect(views.size).toBe(1)
+    }),
+  )
+})
+
+test('the numbers of an end are those of its address', () => {
+  fc.assert(
+    fc.property(flow, ({ family, destination }) => {
+      const bytes = new Uint8Array(16)
+      const view = new DataView(bytes.buffer)
+      for (const [i, word] of [destination.w0, destination.w1, destination.w2, destination.w3].entries())
+        view.setInt32(4 * i, word)
+      const ip = readIP(family, bytes, 0)
+      // An IPv4-mapped address is no IPv6 address here.
+      fc.pre(family === 'IPv4' || !ip.startsWith('::ffff:'))
+      expect(flowEnd(ip, destination.port)).toEqual(destination)
+      expect(flowAddress(family, destination)).toBe(ip)
+    }),
+  )
+})
+
+test('asks for one protocol only, or for all', () => {
   const writer = new Writer()
   flowsBody({ family: 'IPv6', protocol: 'UDP' })(writer)
   expect(Buffer.from(writer.finish()).toString('hex')).toBe(
@@ -201,4 +249,7 @@ test('asks for one protocol only', () => {
       '0800010008000000',
     ].join(''),
   )
+  const all = new Writer()
+  allFlowsBody('IPv4')(all)
+  expect(Buffer.from(all.finish()).toString('hex')).toBe('02000000')
 })

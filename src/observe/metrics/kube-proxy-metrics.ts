@@ -70,6 +70,18 @@ export const kubeProxyMetrics = (registry: Registry, mode: ProxyMode, startedAt:
   })
   const endpoints = changes('Endpoint')
   const services = changes('Service')
+  const reconciled = {
+    duration: histogram(
+      'conntrack_reconciler_sync_duration_seconds',
+      'ReconcileConntrackFlowsLatency latency in seconds',
+      syncBuckets,
+    ),
+    deleted: counter(
+      'conntrack_reconciler_deleted_entries_total',
+      'Cumulative conntrack flows deleted by conntrack reconciler',
+      family,
+    ),
+  }
   const nftables =
     mode === 'nftables'
       ? {
@@ -120,6 +132,14 @@ export const kubeProxyMetrics = (registry: Registry, mode: ProxyMode, startedAt:
       iptables?.failed?.(event)
     },
     elements: (event) => iptables?.elements?.(event),
+    flowsReconciled: ({ family: ip_family, durationMs, deleted }) => {
+      reconciled.duration.observe({ ip_family }, durationMs / 1_000)
+      reconciled.deleted.inc({ ip_family }, deleted)
+    },
+    flowsFailed: ({ family: ip_family, durationMs, deleted }) => {
+      reconciled.duration.observe({ ip_family }, durationMs / 1_000)
+      reconciled.deleted.inc({ ip_family }, deleted)
+    },
     cleanupFailed: (event) => nftables?.cleanupFailures.inc({ ip_family: event.family }),
     noLocalEndpoints: ({ family: ip_family, internal, external }) => {
       noLocalEndpoints.set({ ip_family, traffic_policy: 'internal' }, internal)

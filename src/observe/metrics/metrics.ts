@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { SyncObserver } from '../../sync/events.ts'
 import type { Clock } from '../clock.ts'
 import type { HealthCode, HealthPath } from '../health/health-routes.ts'
+import { conntrackMetrics, type TrackedFlows } from './conntrack-metrics.ts'
 import { nfacctMetrics, type RulePackets } from './iptables-metrics.ts'
 import { kubeProxyMetrics, type ProxyMode } from './kube-proxy-metrics.ts'
 import { type ProcessTraffic, userspaceMetrics } from './userspace-metrics.ts'
@@ -22,6 +23,8 @@ export interface Metrics {
   countProbe(path: HealthPath, code: HealthCode): void
   /** From now on the packets that the kernel counts for rules are read at each scrape. At most once. */
   countPackets(read: () => Promise<RulePackets | undefined>): void
+  /** From now on the kernel's connection tracking is read at each scrape. At most once. */
+  countFlows(read: () => Promise<TrackedFlows>): void
   /** From now on what passes through this process is read at each scrape. At most once. */
   countTraffic(read: () => ProcessTraffic): void
 }
@@ -54,6 +57,7 @@ export const createMetrics = (mode: ProxyMode, build: BuildInfo, clock: Clock): 
     source: weir.source,
     countProbe: kubeProxy.countProbe,
     countPackets: (read) => nfacctMetrics(registry, read),
+    countFlows: (read) => conntrackMetrics(registry, read),
     countTraffic: (read) => userspaceMetrics(registry, read),
   }
 }

@@ -48,6 +48,11 @@ export const weirMetrics = (registry: Registry): WeirMetrics => {
     'ip_family',
     'code',
   ])
+  const flowErrors = counter(
+    'conntrack_reconciler_errors_total',
+    'Failed searches of the conntrack table for stale flows, by error code',
+    ['ip_family', 'code'],
+  )
   const elements = gauge('elements', 'Elements, rules or servers that are ours in the kernel, by table, set or map', [
     'ip_family',
     'table',
@@ -76,6 +81,7 @@ export const weirMetrics = (registry: Registry): WeirMetrics => {
       written.inc({ ip_family, op: 'remove' }, removed)
     },
     failed: ({ family: ip_family, code }) => errors.inc({ ip_family, code }),
+    flowsFailed: ({ family: ip_family, code }) => flowErrors.inc({ ip_family, code }),
     cleanupFailed: ({ family: ip_family, code }) => cleanupErrors.inc({ ip_family, code }),
     driftRepaired: ({ family: ip_family, reason }) => drift.inc({ ip_family, reason }),
     problem: ({ problem }) => rejected.inc({ kind: problem.object.kind }),

@@ -27,6 +27,19 @@ const withPartialSync = ['nftables', 'iptables', 'userspace']
 
 export const kubeProxySeries: readonly Series[] = [
   {
+    name: 'kubeproxy_conntrack_reconciler_sync_duration_seconds',
+    type: 'histogram',
+    labels: family,
+    help: '[ALPHA] ReconcileConntrackFlowsLatency latency in seconds',
+    buckets: syncBounds,
+  },
+  {
+    name: 'kubeproxy_conntrack_reconciler_deleted_entries_total',
+    type: 'counter',
+    labels: family,
+    help: '[ALPHA] Cumulative conntrack flows deleted by conntrack reconciler',
+  },
+  {
     name: 'kubeproxy_sync_proxy_rules_duration_seconds',
     type: 'histogram',
     labels: family,
@@ -179,6 +192,7 @@ export const weirSeries: readonly Pick<Series, 'name' | 'type' | 'labels'>[] = [
   { name: 'weir_elements_written_total', type: 'counter', labels: ['ip_family', 'op'] },
   { name: 'weir_sync_errors_total', type: 'counter', labels: ['ip_family', 'code'] },
   { name: 'weir_cleanup_errors_total', type: 'counter', labels: ['ip_family', 'code'] },
+  { name: 'weir_conntrack_reconciler_errors_total', type: 'counter', labels: ['ip_family', 'code'] },
   { name: 'weir_elements', type: 'gauge', labels: ['ip_family', 'table'] },
   { name: 'weir_drift_repairs_total', type: 'counter', labels: ['ip_family', 'reason'] },
   { name: 'weir_rejected_objects_total', type: 'counter', labels: ['kind'] },

@@ -3,7 +3,7 @@ import type { Problem } from '../../../src/model/problem.ts'
 import { createLogger, type LogFormat, levelOf } from '../../../src/observe/log/logger.ts'
 import { problemLog } from '../../../src/observe/log/problem-log.ts'
 import { syncLog } from '../../../src/observe/log/sync-log.ts'
-import { applied, failed } from './support/events.ts'
+import { applied, failed, flowsFailed } from './support/events.ts'
 import { FakeClock } from './support/fake-clock.ts'
 
 const setUp = (format: LogFormat, verbosity = 0): { logger: ReturnType<typeof createLogger>; lines: string[] } => {
@@ -178,4 +178,20 @@ describe('the sync loop', () => {
       )
     }
   })
+})
+
+test('stale flows that cannot be deleted are one warning, until that was possible again', () => {
+  const { logger, lines } = setUp('text')
+  const log = syncLog(logger)
+  const reconciled = { durationMs: 1, deleted: 0, at: 0 } as const
+  for (let i = 0; i < 3; i++) log.flowsFailed?.(flowsFailed())
+  log.flowsReconciled?.({ family: 'IPv6', ...reconciled })
+  log.flowsReconciled?.({ family: 'IPv4', ...reconciled })
+  log.flowsReconciled?.({ family: 'IPv4', ...reconciled })
+  log.flowsFailed?.(flowsFailed())
+  expect(lines.map((line) => stable(line)?.slice(0, 45))).toEqual([
+    'W weir] "Could not delete stale flows" family',
+    'I weir] "Stale flows can be looked for again"',
+    'W weir] "Could not delete stale flows" family',
+  ])
 })

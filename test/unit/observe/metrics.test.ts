@@ -3,7 +3,7 @@ import type { ProxyMode } from '../../../src/observe/metrics/kube-proxy-metrics.
 import { createMetrics, type Metrics } from '../../../src/observe/metrics/metrics.ts'
 import { combineObservers, type SyncObserver } from '../../../src/sync/events.ts'
 import { kubeProxySeries, weirSeries } from './kube-proxy-series.ts'
-import { applied, failed } from './support/events.ts'
+import { applied, failed, flowsFailed } from './support/events.ts'
 import { parseExposition } from './support/exposition.ts'
 import { FakeClock } from './support/fake-clock.ts'
 
@@ -27,6 +27,8 @@ const everything = ({ metrics, tell }: ReturnType<typeof setUp>): void => {
   tell.applied(applied({ kind: 'full', at: at + 5, endpointTriggers: [at + 1] }))
   tell.applied(applied({ kind: 'partial', at: at + 5, rulesWritten: new Map([['nat', 2]]) }))
   tell.failed(failed())
+  tell.flowsReconciled({ family: 'IPv4', durationMs: 2, deleted: 3, at })
+  tell.flowsFailed(flowsFailed())
   tell.cleanupFailed({ family: 'IPv4', code: 'busy', op: 'delete chain', message: 'busy', at })
   tell.driftRepaired({ family: 'IPv4', reason: 'tableDeleted', added: 1, removed: 0 })
   tell.noLocalEndpoints({ family: 'IPv4', internal: 1, external: 2 })
@@ -112,6 +114,23 @@ test('stage buckets begin at 10 µs', async () => {
 })
 
 describe('values', () => {
+  test('a search for stale flows counts what it deleted, also when it failed half-way', async () => {
+    const { metrics, tell } = setUp()
+    tell.flowsReconciled({ family: 'IPv4', durationMs: 1_500, deleted: 3, at: 0 })
+    tell.flowsFailed(flowsFailed({ durationMs: 500, deleted: 2, code: 'busy' }))
+    expect(await samples(metrics, 'kubeproxy_conntrack_reconciler_deleted_entries_total')).toEqual([
+      'kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv4"} 5',
+    ])
+    const duration = await samples(metrics, 'kubeproxy_conntrack_reconciler_sync_duration_seconds')
+    expect(duration.filter((line) => /_(sum|count)\{/.test(line))).toEqual([
+      'kubeproxy_conntrack_reconciler_sync_duration_seconds_sum{ip_family="IPv4"} 2',
+      'kubeproxy_conntrack_reconciler_sync_duration_seconds_count{ip_family="IPv4"} 2',
+    ])
+    expect(await samples(metrics, 'weir_conntrack_reconciler_errors_total')).toEqual([
+      'weir_conntrack_reconciler_errors_total{ip_family="IPv4",code="busy"} 1',
+    ])
+  })
+
   test('a sync counts by kind, whether it succeeds or fails', async () => {
     const { metrics, tell } = setUp()
     tell.applied(applied({ kind: 'full', durationMs: 1_500 }))

@@ -94,10 +94,6 @@ export class WrittenTable {
     for (const { element } of this.#all.values()) yield element
   }
 
-  has(element: Pick<WrittenElement, 'set' | 'key'>): boolean {
-    return this.#all.has(elementId(element))
-  }
-
   /** By set. */
   counts(): ReadonlyMap<string, number> {
     return this.#counts

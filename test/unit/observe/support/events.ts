@@ -27,6 +27,18 @@ export const failed = (event: Partial<SyncEvents['failed']> = {}): SyncEvents['f
   ...event,
 })
 
+export const flowsFailed = (event: Partial<SyncEvents['flowsFailed']> = {}): SyncEvents['flowsFailed'] => ({
+  family: 'IPv4',
+  durationMs: 1,
+  deleted: 0,
+  code: 'permission',
+  op: 'list IPv4 UDP flows',
+  message: 'list IPv4 UDP flows: EPERM',
+  retryInMs: 50,
+  at: 0,
+  ...event,
+})
+
 export const healthCheck = (name: string, port: number, localEndpoints: number): HealthCheck => {
   const parsed = parsePort(port)
   if (parsed === undefined) throw new RangeError(`no port: ${port}`)
