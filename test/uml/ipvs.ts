@@ -1,101 +1,92 @@
+import { IPVS_CMD_GET_DEST, IPVS_CMD_SET_CONFIG, IPVS_GENL_NAME } from '../../src/kernel/ipvs/constants.ts'
+import {
+  familyOfServer,
+  type IpvsChange,
+  type ObservedRealServer,
+  type RealServer,
+  type VirtualServerFlag,
+  type VirtualServerId,
+} from '../../src/kernel/ipvs/ipvs.ts'
+import { changeRequest, writeTimeouts } from '../../src/kernel/ipvs/requests.ts'
+import { readRealServer } from '../../src/kernel/ipvs/server-wire.ts'
+import { writeId } from '../../src/kernel/ipvs/service-wire.ts'
 import { Connection } from '../../src/kernel/netlink/connection.ts'
-import { NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, protocols } from '../../src/kernel/netlink/constants.ts'
+import { NLM_F_DUMP, NLMSG_DONE, protocols } from '../../src/kernel/netlink/constants.ts'
+import {
+  GenericFamilies,
+  type GenericFamily,
+  genericAttributes,
+  genericRequest,
+} from '../../src/kernel/netlink/generic.ts'
+import { encodeRequest } from '../../src/kernel/netlink/request.ts'
 import { openTransport, type Transport } from '../../src/kernel/netlink/transport.ts'
-import { MessageReader, Writer } from '../../src/kernel/netlink/wire.ts'
-import { type Family, familyOf, type IP, readIP, writeIP } from '../../src/model/ip.ts'
+import { MessageReader } from '../../src/kernel/netlink/wire.ts'
+import type { SchedulerFlag } from '../../src/model/scheduling.ts'
 
-/** linux/genetlink.h */
-const GENL_ID_CTRL = 16
-const CTRL_CMD_GETFAMILY = 3
-const CTRL_ATTR_FAMILY_ID = 1
-const CTRL_ATTR_FAMILY_NAME = 2
-const GENL_HDRLEN = 4
+const kernelFlags = {
+  'sh-fallback': 'sched1',
+  'mh-fallback': 'sched1',
+  'sh-port': 'sched2',
+  'mh-port': 'sched2',
+} as const satisfies Record<SchedulerFlag, VirtualServerFlag>
 
-/** linux/ip_vs.h: enum IPVS_CMD_*, IPVS_CMD_ATTR_*, IPVS_SVC_ATTR_*, IPVS_DEST_ATTR_* */
-const cmd = { newService: 1, setService: 2, newDest: 5, setDest: 6, delDest: 7, getDest: 8, setConfig: 12 } as const
-const attr = { service: 1, dest: 2, timeoutTcp: 4, timeoutFin: 5, timeoutUdp: 6 } as const
-const svc = { af: 1, protocol: 2, addr: 3, port: 4, mark: 5, scheduler: 6, flags: 7, timeout: 8, netmask: 9 } as const
-const dst = { addr: 1, port: 2, forward: 3, weight: 4, upper: 5, lower: 6, active: 7, inactive: 8 } as const
-const IP_VS_CONN_F_DROUTE = 3
-const schedulerFlagBits = { 'sh-fallback': 0x8, 'mh-fallback': 0x8, 'sh-port': 0x10, 'mh-port': 0x10 } as const
-const AF = { IPv4: 2, IPv6: 10 } as const
-
-export type ServiceFlag = keyof typeof schedulerFlagBits
-
-/** A service is what has this address, protocol and port, or this firewall mark. */
-export type ServiceKey =
-  | { readonly kind: 'address'; readonly ip: IP; readonly protocol: 6 | 17; readonly port: number }
-  | { readonly kind: 'mark'; readonly family: Family; readonly mark: number }
-
-export interface RealServer {
-  readonly ip: IP
-  readonly port: number
-  readonly weight: number
-  readonly upperThreshold: number
-  readonly lowerThreshold: number
-}
+/** A real server, but for how packets reach it. */
+export type Candidate = Omit<RealServer, 'forwarding'>
 
 /** A real server as the kernel counts it. */
-export interface Counted {
-  readonly ip: string
-  readonly port: number
-  readonly active: number
-  readonly inactive: number
-}
+export type Counted = Pick<ObservedRealServer, 'ip' | 'port' | 'active' | 'inactive'>
 
-/** IPVS over generic netlink, as far as judging schedulers takes. All servers are forwarded to by direct routing. */
+/**
+ * IPVS without a promise, for a program that goes step by step. All servers are forwarded to by direct routing.
+ *
+ * Every call throws KernelError.
+ */
 export class Ipvs {
   readonly #transport: Transport
   readonly #connection: Connection
-  readonly #type: number
+  readonly #family: GenericFamily
   readonly #signal = new AbortController().signal
 
   constructor() {
     this.#transport = openTransport({ protocol: protocols.generic })
     this.#connection = new Connection(this.#transport)
-    this.#type = this.#familyId()
+    this.#family = new GenericFamilies(this.#connection).find(IPVS_GENL_NAME, this.#signal)
   }
 
-  /** @throws KernelError `notFound` when the kernel does not have the scheduler */
-  addService(key: ServiceKey, scheduler: string, flags: readonly ServiceFlag[]): void {
-    this.#service(cmd.newService, key, scheduler, flags)
+  /** `notFound` when the kernel does not have the scheduler. */
+  addService(id: VirtualServerId, scheduler: string, flags: readonly SchedulerFlag[]): void {
+    this.#service('addVirtualServer', id, scheduler, flags)
   }
 
   /** Binds another scheduler to the servers that are there. */
-  editService(key: ServiceKey, scheduler: string, flags: readonly ServiceFlag[]): void {
-    this.#service(cmd.setService, key, scheduler, flags)
+  editService(id: VirtualServerId, scheduler: string, flags: readonly SchedulerFlag[]): void {
+    this.#service('setVirtualServer', id, scheduler, flags)
   }
 
-  add(key: ServiceKey, server: RealServer): void {
-    this.#server('add server', cmd.newDest, key, server)
+  add(id: VirtualServerId, server: Candidate): void {
+    this.#change({ kind: 'addRealServer', id, server: { ...server, forwarding: 'direct' } })
   }
 
-  edit(key: ServiceKey, server: RealServer): void {
-    this.#server('edit server', cmd.setDest, key, server)
+  edit(id: VirtualServerId, server: Candidate): void {
+    this.#change({ kind: 'setRealServer', id, server: { ...server, forwarding: 'direct' } })
   }
 
-  remove(key: ServiceKey, server: RealServer): void {
-    this.#server('remove server', cmd.delDest, key, server)
+  remove(id: VirtualServerId, server: Candidate): void {
+    this.#change({ kind: 'deleteRealServer', id, server })
   }
 
   /** Seconds until a connection is forgotten: an established one, one in FIN_WAIT, one of UDP. For packets from now on. */
-  setTimeouts(established: number, finWait: number, udp: number): void {
-    this.#request('set timeouts', cmd.setConfig, (writer) => {
-      writer.u32host(attr.timeoutTcp, established)
-      writer.u32host(attr.timeoutFin, finWait)
-      writer.u32host(attr.timeoutUdp, udp)
-    })
+  setTimeouts(tcp: number, tcpFin: number, udp: number): void {
+    const request = genericRequest(this.#family, 'set timeouts', IPVS_CMD_SET_CONFIG, (writer) =>
+      writeTimeouts(writer, { tcp, tcpFin, udp }),
+    )
+    this.#connection.request(request, this.#signal)
   }
 
   /** The servers of a service in the kernel's order, with their connections at this moment. */
-  count(key: ServiceKey): readonly Counted[] {
-    const family = key.kind === 'mark' ? key.family : familyOf(key.ip)
-    const writer = new Writer(128)
-    const message = writer.message(this.#type, NLM_F_REQUEST | NLM_F_DUMP, 0)
-    writeHeader(writer, cmd.getDest)
-    writeKey(writer, key)
-    writer.endMessage(message)
-    this.#transport.send(writer.finish())
+  count(id: VirtualServerId): readonly Counted[] {
+    const request = genericRequest(this.#family, 'count', IPVS_CMD_GET_DEST, (writer) => writeId(writer, id))
+    this.#transport.send(encodeRequest(request, NLM_F_DUMP, 0))
     const found: Counted[] = []
     for (let done = false; !done; ) {
       const datagram = this.#transport.receive()
@@ -103,97 +94,25 @@ export class Ipvs {
       const messages = new MessageReader(datagram)
       while (messages.next()) {
         if (messages.type === NLMSG_DONE) done = true
-        else if (messages.type === this.#type) found.push(readServer(messages, family))
+        else if (messages.type === this.#family.id)
+          found.push(readRealServer(genericAttributes(messages, this.#family), familyOfServer(id)))
       }
     }
     return found
   }
 
-  #familyId(): number {
-    let id = 0
-    const body = (writer: Writer): void => {
-      writeHeader(writer, CTRL_CMD_GETFAMILY)
-      writer.string(CTRL_ATTR_FAMILY_NAME, 'IPVS')
-    }
-    this.#connection.request({ op: 'find IPVS', type: GENL_ID_CTRL, body }, this.#signal, (message) => {
-      const attributes = message.attributes(GENL_HDRLEN)
-      while (attributes.next()) if (attributes.type === CTRL_ATTR_FAMILY_ID) id = attributes.u16host()
-    })
-    return id
+  #service(
+    kind: 'addVirtualServer' | 'setVirtualServer',
+    id: VirtualServerId,
+    scheduler: string,
+    flags: readonly SchedulerFlag[],
+  ): void {
+    const persistencePrefix = familyOfServer(id) === 'IPv4' ? 32 : 128
+    const bits = flags.map((flag) => kernelFlags[flag])
+    this.#change({ kind, server: { id, scheduler, flags: bits, persistenceSeconds: 0, persistencePrefix } })
   }
 
-  #service(command: number, key: ServiceKey, scheduler: string, flags: readonly ServiceFlag[]): void {
-    const bits = flags.reduce((known, flag) => known | schedulerFlagBits[flag], 0)
-    this.#request(`service with ${scheduler}`, command, (writer) =>
-      writeKey(writer, key, () => {
-        writer.string(svc.scheduler, scheduler)
-        // Values and the mask of those that count, both in host order.
-        writer.value(svc.flags, new Uint8Array(Uint32Array.of(bits, 0xffffffff).buffer))
-        writer.u32host(svc.timeout, 0)
-        if (isIPv4(key)) writer.u32be(svc.netmask, 0xffffffff)
-        else writer.u32host(svc.netmask, 128)
-      }),
-    )
+  #change(change: IpvsChange): void {
+    this.#connection.request(changeRequest(this.#family, change), this.#signal)
   }
-
-  #server(op: string, command: number, key: ServiceKey, server: RealServer): void {
-    this.#request(op, command, (writer) => {
-      writeKey(writer, key)
-      const nest = writer.nest(attr.dest)
-      const at = writer.attribute(dst.addr, 16)
-      writeIP(server.ip, writer.bytes, at)
-      writer.u16be(dst.port, server.port)
-      writer.u32host(dst.forward, IP_VS_CONN_F_DROUTE)
-      writer.u32host(dst.weight, server.weight)
-      writer.u32host(dst.upper, server.upperThreshold)
-      writer.u32host(dst.lower, server.lowerThreshold)
-      writer.endNest(nest)
-    })
-  }
-
-  #request(op: string, command: number, write: (writer: Writer) => void): void {
-    const body = (writer: Writer): void => {
-      writeHeader(writer, command)
-      write(writer)
-    }
-    this.#connection.request({ op, type: this.#type, body }, this.#signal)
-  }
-}
-
-const writeHeader = (writer: Writer, command: number): void => {
-  const at = writer.reserve(GENL_HDRLEN)
-  writer.view.setUint8(at, command)
-  writer.view.setUint8(at + 1, 1)
-}
-
-const isIPv4 = (key: ServiceKey): boolean => (key.kind === 'mark' ? key.family === 'IPv4' : familyOf(key.ip) === 'IPv4')
-
-const writeKey = (writer: Writer, key: ServiceKey, more: () => void = () => {}): void => {
-  const nest = writer.nest(attr.service)
-  writer.u16host(svc.af, isIPv4(key) ? AF.IPv4 : AF.IPv6)
-  if (key.kind === 'mark') writer.u32host(svc.mark, key.mark)
-  else {
-    writer.u16host(svc.protocol, key.protocol)
-    const at = writer.attribute(svc.addr, 16)
-    writeIP(key.ip, writer.bytes, at)
-    writer.u16be(svc.port, key.port)
-  }
-  more()
-  writer.endNest(nest)
-}
-
-const readServer = (message: MessageReader, family: Family): Counted => {
-  const found = { ip: '', port: 0, active: 0, inactive: 0 }
-  const attributes = message.attributes(GENL_HDRLEN)
-  while (attributes.next()) {
-    if (attributes.type !== attr.dest) continue
-    const server = attributes.nested()
-    while (server.next()) {
-      if (server.type === dst.addr) found.ip = readIP(family, server.value(), 0)
-      else if (server.type === dst.port) found.port = server.u16be()
-      else if (server.type === dst.active) found.active = server.u32host()
-      else if (server.type === dst.inactive) found.inactive = server.u32host()
-    }
-  }
-  return found
 }

@@ -1,8 +1,8 @@
 import { createServer, type Server } from '../../src/algorithms/index.ts'
+import type { VirtualServerId } from '../../src/kernel/ipvs/ipvs.ts'
 import type { IP } from '../../src/model/ip.ts'
 import { ip, port } from '../support/lvs.ts'
 import { type Choice, one } from './choice.ts'
-import type { ServiceKey } from './ipvs.ts'
 import type { Variant } from './variants.ts'
 
 const servicePort = 80
@@ -10,7 +10,7 @@ const hex = (value: number): string => value.toString(16)
 
 /** The addresses of one trial. None of another trial's are among them but clients. */
 export interface Places {
-  readonly key: ServiceKey
+  readonly key: VirtualServerId
   /** The firewall mark of its packets; 0 for none. */
   readonly mark: number
   readonly port: number
@@ -36,7 +36,7 @@ export const placesOf = ({ by, family, protocol }: Variant, number: number, belo
     key:
       by === 'mark'
         ? { kind: 'mark', family, mark: number }
-        : { kind: 'address', ip: vip, protocol: protocol === 'TCP' ? 6 : 17, port: servicePort },
+        : { kind: 'address', ip: vip, protocol, port: servicePort },
     mark: by === 'mark' ? number : 0,
     port: servicePort,
     candidates: Array.from({ length: 8 }, (_, i) =>

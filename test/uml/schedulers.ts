@@ -35,7 +35,7 @@ const seed = Number(process.argv[2] ?? 1)
 const missing = schedulers.filter((name, i) => {
   if (name === 'random') return false
   try {
-    ipvs.addService({ kind: 'address', ip: ip('198.51.100.250'), protocol: 6, port: i + 1 }, name, [])
+    ipvs.addService({ kind: 'address', ip: ip('198.51.100.250'), protocol: 'TCP', port: i + 1 }, name, [])
     return false
   } catch (error) {
     if (error instanceof KernelError && error.code === 'notFound') return true

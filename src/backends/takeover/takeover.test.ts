@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import { describe, expect, it } from 'vitest'
+import { ip, port } from '../../../test/support/lvs.ts'
 import { fakeRun } from '../../kernel/exec/fake-run.ts'
 import { FakeIpset } from '../../kernel/ipset/fake-ipset.ts'
 import type { SetHeader } from '../../kernel/ipset/ipset.ts'
@@ -16,8 +17,7 @@ import { virtualServerName } from '../../kernel/ipvs/names.ts'
 import { KernelError } from '../../kernel/netlink/error.ts'
 import { FakeRoute } from '../../kernel/route/fake-route.ts'
 import type { InterfaceAddress } from '../../kernel/route/interface-address.ts'
-import { type Family, familyOf, type IP, parseIP } from '../../model/ip.ts'
-import { type Port, parsePort } from '../../model/port.ts'
+import { type Family, familyOf } from '../../model/ip.ts'
 import type { Protocol } from '../../model/protocol.ts'
 import { setSchema } from '../ipvs/schema.ts'
 import { setName as ipvsSetName } from '../ipvs/sets.ts'
@@ -329,11 +329,6 @@ describe('what was opened', () => {
 })
 
 describe('IPVS', () => {
-  const ip = (text: string): IP => {
-    const parsed = parseIP(text)
-    if (parsed === undefined) throw new Error(text)
-    return parsed
-  }
   const address = (text: string, name: string, index: number): InterfaceAddress => {
     const parsed = ip(text)
     return { ip: parsed, family: familyOf(parsed), interface: name, index, scope: 'global', loopback: false }
@@ -354,11 +349,6 @@ describe('IPVS', () => {
     ip: ip(text),
     port,
   })
-  const port = (value: number): Port => {
-    const parsed = parsePort(value)
-    if (parsed === undefined) throw new Error(String(value))
-    return parsed
-  }
   const mark = (family: Family, value: number): VirtualServerId => ({ kind: 'mark', family, mark: value })
 
   /** One of the device, one of each set and family, and foreign ones that look alike. */

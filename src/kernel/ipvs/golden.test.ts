@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { type IP, parseIP } from '../../model/ip.ts'
+import { ip } from '../../../test/support/lvs.ts'
 import type { Transport } from '../netlink/transport.ts'
 import { Writer } from '../netlink/wire.ts'
 import type { IpvsChange, RealServer, VirtualServer, VirtualServerId } from './ipvs.ts'
@@ -91,11 +91,6 @@ const familyAnswer = (sequence: number): Uint8Array => {
   return writer.finish()
 }
 
-const ip = (text: string): IP => {
-  const parsed = parseIP(text)
-  if (parsed === undefined) throw new Error(text)
-  return parsed
-}
 const at = (protocol: 'TCP' | 'UDP', address: string, port: number): VirtualServerId => ({
   kind: 'address',
   protocol,

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { ip } from '../../../test/support/lvs.ts'
 import { maxBits } from '../../model/cidr.ts'
 import { type Family, type IP, readIP } from '../../model/ip.ts'
 import { KernelError } from '../netlink/error.ts'
@@ -216,7 +217,7 @@ describe('virtual servers', () => {
   })
 
   test('of another protocol are passed over', () => {
-    const id: VirtualServerId = { kind: 'address', protocol: 'SCTP', ip: '10.0.0.1' as IP, port: 80 }
+    const id: VirtualServerId = { kind: 'address', protocol: 'SCTP', ip: ip('10.0.0.1'), port: 80 }
     const server = { id, scheduler: 'rr', flags: [], persistenceSeconds: 0, persistencePrefix: 32 }
     const none = { connections: 0n, packetsIn: 0n, packetsOut: 0n, bytesIn: 0n, bytesOut: 0n }
     const message = serverAnswer(server, none, false)
@@ -290,7 +291,7 @@ describe('real servers', () => {
   test('a forwarding method that there is not is malformed', () => {
     const message = realAnswer(
       {
-        ...{ ip: '10.0.0.1' as IP, port: 1, forwarding: 'bypass', weight: 1, upperThreshold: 0, lowerThreshold: 0 },
+        ...{ ip: ip('10.0.0.1'), port: 1, forwarding: 'bypass', weight: 1, upperThreshold: 0, lowerThreshold: 0 },
         ...{ active: 0, inactive: 0, persistent: 0 },
         counters: { connections: 0n, packetsIn: 0n, packetsOut: 0n, bytesIn: 0n, bytesOut: 0n },
       },
