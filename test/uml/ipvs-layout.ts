@@ -2,67 +2,15 @@
  * For the guest: loads what renderIpvs says with the kernel's own tools, sends packets between a node, pods and clients, and
  * prints what became of them: a line of JSON each (layout-report.ts).
  */
-import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { renderIpvs } from '../../src/backends/ipvs/text.ts'
-import type { HostState } from '../../src/model/host.ts'
 import { families } from '../../src/model/ip.ts'
 import type { Host } from '../support/host.ts'
 import type { Outcome } from '../support/host-protocol.ts'
 import { Scene } from '../support/scene.ts'
 import { type Cluster, clusterOf, endpointPort, type HostName, hosts } from './layout-cluster.ts'
 import { type Flow, flowsOf, variantsOf } from './layout-flows.ts'
+import { load, readBack, reload, run } from './layout-load.ts'
 import { writeReport } from './layout-report.ts'
-
-const run = (command: string, args: readonly string[], input = ''): void => {
-  execFileSync(command, args, { encoding: 'utf8', input })
-}
-
-/** The parts of the text, each for the tool that its heading names. */
-const partsOf = ({ family, states }: Cluster, host: HostState) =>
-  renderIpvs(host, states, { family, scheduler: 'rr', excludeCidrs: [], drainMs: 0, randomFully: true })
-    .split(/^# IPv[46]: /m)
-    .slice(1)
-    .map((part) => {
-      const end = part.indexOf('\n')
-      const [tool = '', ...args] = part.slice(0, end).split(' ')
-      // This kernel has the older iptables alone.
-      return { tool: tool.replace('tables-restore', 'tables-legacy-restore'), args, input: part.slice(end + 1) }
-    })
-
-const load = (cluster: Cluster): void => {
-  for (const { tool, args, input } of partsOf(cluster, cluster.host)) {
-    try {
-      run(tool, args, input)
-    } catch (error) {
-      // The device is there already when the second family comes.
-      if (tool !== 'ip') throw error
-    }
-  }
-}
-
-/** What differs between hosts is rules and marks. The other family's virtual servers go. */
-const reload = (cluster: Cluster, host: HostState): void => {
-  const marked = /^(?:create|add) \S*INSIDE /
-  for (const { tool, args, input } of partsOf(cluster, host)) {
-    const lines = input.split('\n')
-    // Without --noflush the whole tables are exchanged.
-    if (tool.endsWith('-restore')) run(tool, [], input)
-    else if (tool === 'ipset')
-      run(
-        tool,
-        ['-exist', ...args],
-        lines
-          .filter((line) => marked.test(line))
-          .join('\n')
-          .concat('\n'),
-      )
-    else if (tool === 'ipvsadm') {
-      run(tool, ['-C'])
-      run(tool, args, input)
-    }
-  }
-}
 
 const outcomeText = (outcome: Outcome): string => {
   switch (outcome.kind) {
@@ -96,7 +44,10 @@ await Promise.all(
 
 run('ipvsadm', ['-Ln'])
 writeFileSync('/proc/sys/net/ipv4/vs/conntrack', '1')
-for (const cluster of clusters) load(cluster)
+for (const cluster of clusters) {
+  load(cluster)
+  readBack(cluster)
+}
 
 /** Direct routing: real servers have the addresses, and the node lets answers from them through. */
 for (const { clusterIP, vip } of clusters) {
