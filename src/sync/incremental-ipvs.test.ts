@@ -137,7 +137,7 @@ describe('any sequence of events, syncs, interruptions and restarts', () => {
         restarts += node.restarts
         partial += node.partial
       }),
-      { seed: 20_261_120, numRuns: 150 },
+      { seed: 20_261_120, numRuns: 100, endOnFailure: true },
     )
     expect(interrupted).toBeGreaterThan(60)
     expect(restarts).toBeGreaterThan(40)

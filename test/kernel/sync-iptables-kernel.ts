@@ -83,7 +83,7 @@ class SetAwareIptables implements Iptables {
     const counts = new Map<string, number>()
     for (const { rules } of (await this.#inner.save(never)).tables)
       for (const { rule } of rules) {
-        const set = rule.includes('--match-set') ? setOf(rule) : undefined
+        const set = setOf(rule)
         if (set !== undefined) counts.set(set, (counts.get(set) ?? 0) + 1)
       }
     this.#held.set(this.family, counts)
@@ -96,7 +96,7 @@ class SetAwareIptables implements Iptables {
 }
 
 const setOf = (rule: Parameters<typeof ruleWords>[0]): string | undefined => {
-  if (!rule.includes('--match-set')) return undefined
+  if (!/--(match|map)-set/.test(rule)) return undefined
   const words = ruleWords(rule)
-  return words[words.indexOf('--match-set') + 1]
+  return words[words.findIndex((word) => word === '--match-set' || word === '--map-set') + 1]
 }

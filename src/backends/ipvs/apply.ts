@@ -8,6 +8,7 @@ import type { SetStore } from '../rules/set-store.ts'
 import { IpvsBackendError, type Rejection } from './error.ts'
 import type { IpvsKernel } from './observe.ts'
 import type { IpvsPlan } from './plan.ts'
+import type { TaggedChange } from './server-diff.ts'
 import type { SetRole } from './sets.ts'
 import { ipvsDevice } from './settings.ts'
 import { type Written, writeServers } from './write-servers.ts'
@@ -31,6 +32,8 @@ const ruleBytes = 128
  */
 export const writePlan = async (parts: WriterParts, plan: IpvsPlan, signal: AbortSignal): Promise<Written> => {
   const { ipvs, sets, withDefault } = parts
+  const { early, rest } = inTwo(plan)
+  const first = await writeServers(ipvs, early, withDefault, signal)
   await restore(parts, plan.detach, signal)
   try {
     await sets.prepare(plan.sets, signal, { settle: plan.detach.length > 0 })
@@ -42,10 +45,21 @@ export const writePlan = async (parts: WriterParts, plan: IpvsPlan, signal: Abor
   await restore(parts, plan.tables, signal)
   if (plan.device) await makeDevice(parts, signal)
   const unbound = await addAddresses(parts, plan.addresses.add, signal)
-  const written = await writeServers(ipvs, plan.servers, withDefault, signal)
+  const written = await writeServers(ipvs, rest, withDefault, signal)
   const kept = await removeAddresses(parts, plan.addresses.remove, signal)
   await sets.finish(plan.sets, signal)
-  return { ...written, ...{ rejections: [...unbound, ...written.rejections, ...kept] } }
+  return {
+    ...written,
+    rejections: [...first.rejections, ...unbound, ...written.rejections, ...kept],
+    failure: first.failure ?? written.failure,
+  }
+}
+
+/** Virtual servers for marks go before their mark is taken from an address, which is all that says that they are ours. */
+const inTwo = ({ servers, sets }: IpvsPlan): Record<'early' | 'rest', readonly TaggedChange[]> => {
+  const isEarly = ({ change }: TaggedChange): boolean =>
+    sets.replace.size > 0 && change.kind === 'deleteVirtualServer' && change.id.kind === 'mark'
+  return { early: servers.filter(isEarly), rest: servers.filter((each) => !isEarly(each)) }
 }
 
 const restore = async (

@@ -124,7 +124,8 @@ export class IpvsBackend implements Backend<IpvsPlan> {
       this.#trusted = false
       this.#bound.clear()
       watch.compared(this.family, signal)
-      const found = await observeIpvs(this.#parts, this.family, signal)
+      const formerAddresses = this.#belief?.host.addresses ?? []
+      const found = await observeIpvs(this.#parts, this.family, signal, { formerAddresses })
       for (const { server } of found.servers.values()) this.#lacking.delete(server.scheduler)
       this.#sets.observed(found.sets)
       return found
@@ -245,8 +246,14 @@ export class IpvsBackend implements Backend<IpvsPlan> {
         if (this.#serial.contended) break
         changes.push(...this.#draining.check(id, found, timers.monotonic(), settings.drainMs))
       }
-      const { stale, failure, rejections } = await writeServers(ipvs, changes, this.#writer.withDefault, signal)
-      if (stale !== undefined || failure !== undefined || rejections.length > 0) this.#drifted('elementsChanged')
+      try {
+        const { stale, failure, rejections } = await writeServers(ipvs, changes, this.#writer.withDefault, signal)
+        if (stale !== undefined || failure !== undefined || rejections.length > 0) this.#drifted('elementsChanged')
+      } catch (error) {
+        // What should have gone is forgotten already: only a look finds it again.
+        this.#drifted('elementsChanged')
+        throw error
+      }
       return this.#draining.size > 0 ? 'again' : 'done'
     })
   }

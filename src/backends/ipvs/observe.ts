@@ -38,12 +38,18 @@ export interface IpvsKernel {
   readonly iptables: Iptables
 }
 
-/** `load`: IPVS may be loaded for it. */
+export interface ObserveOptions {
+  /** IPVS may be loaded for it. */
+  readonly load?: boolean
+  /** Where NodePorts have been, besides the addresses that the node has now. */
+  readonly formerAddresses?: Iterable<IP>
+}
+
 export const observeIpvs = async (
   { ipvs, route, ipset, iptables }: IpvsKernel,
   family: Family,
   signal: AbortSignal,
-  { load = true }: { readonly load?: boolean } = {},
+  { load = true, formerAddresses = [] }: ObserveOptions = {},
 ): Promise<ObservedIpvs> => {
   const saved = await iptables.save(signal)
   const tables = new Map(saved.tables.map((table) => [table.name, observeTable(table, fixedChainNames)]))
@@ -58,7 +64,7 @@ export const observeIpvs = async (
   const members: OwnershipFacts['members'] = new Map(
     ownershipRoles.map((role) => [role, sets.get(setName(role, family))?.members ?? []]),
   )
-  const localAddresses = all.map(({ ip }) => ip)
+  const localAddresses = [...all.map(({ ip }) => ip), ...formerAddresses]
   const isOurs = ownVirtualServers(family, { members, deviceAddresses: addresses, localAddresses })
 
   const counts = new Map<string, number>()

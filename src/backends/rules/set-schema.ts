@@ -24,7 +24,7 @@ export interface ElementUse<Role extends string> {
   readonly uses: number
 }
 
-/** What becomes of the sets; `create` and `add` before what needs them, the others after it. */
+/** What becomes of the sets; `create`, `add` and `replace` before what needs them, the others after it. */
 export interface SetChanges<Role extends string> {
   readonly create: readonly Role[]
   readonly add: ReadonlyMap<Role, readonly Member[]>

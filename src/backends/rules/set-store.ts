@@ -75,13 +75,15 @@ export class SetStore<Role extends string> {
 
   /** Before what needs them. `settle`: rules that held sets have just gone, so that these may be held a while longer. */
   async prepare(
-    { create, add }: Pick<SetChanges<Role>, 'create' | 'add'>,
+    { create, add, replace }: Pick<SetChanges<Role>, 'create' | 'add' | 'replace'>,
     signal: AbortSignal,
     { settle = false }: { readonly settle?: boolean } = {},
   ): Promise<void> {
     for (const role of create) await this.#create(role, add.get(role) ?? [], settle, signal)
     this.#before = new Map([...add.keys()].map((role) => [role, this.#sets.get(role)?.entries ?? 0]))
     for (const [role, members] of add) if (!this.#held.has(role)) await this.#add(role, members, signal)
+    for (const [role, members] of replace)
+      if (!this.#held.has(role)) await this.#ipset.add(this.#schema.ref(role), members, signal)
   }
 
   /** Instead of what would have needed them. What was added was not there before. */
@@ -95,12 +97,7 @@ export class SetStore<Role extends string> {
   }
 
   /** After what needed them. */
-  async finish(
-    { replace, remove, destroy }: Omit<SetChanges<Role>, 'create' | 'add'>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    for (const [role, members] of replace)
-      if (!this.#held.has(role)) await this.#ipset.add(this.#schema.ref(role), members, signal)
+  async finish({ remove, destroy }: Pick<SetChanges<Role>, 'remove' | 'destroy'>, signal: AbortSignal): Promise<void> {
     for (const [role, members] of remove) {
       const state = this.#sets.get(role)
       if (state === undefined) continue
