@@ -32,15 +32,21 @@ export class FakeRoute implements Route {
   readonly #refused = new Map<IP, KernelError>()
   #hasDummies = true
 
-  /** Replaces the node's addresses; their interfaces come into being, as devices of hardware that are up. */
+  /**
+   * Replaces the node's addresses, as somebody else would; their interfaces come into being, as devices of hardware that are
+   * up.
+   */
   setAddresses(addresses: readonly InterfaceAddress[]): void {
     for (const { interface: name, index } of addresses)
       if (!this.#links.has(name)) this.#links.set(name, { name, index, kind: undefined, up: true })
     this.#replace(addresses)
   }
 
+  /** Adds a link, or changes it. */
   addLink(link: Link): void {
+    const before = this.#links.get(link.name)
     this.#links.set(link.name, link)
+    if (before?.up && !link.up) this.#tell(link.name, { kind: 'down' })
   }
 
   /** From now on the kernel does not add or remove this address. */
@@ -130,10 +136,9 @@ export class FakeRoute implements Route {
     }
     const here = new Map(this.#addresses.filter((each) => each.interface === name).map((each) => [each.ip, each]))
     const elsewhere = this.#addresses.filter((each) => each.interface !== name)
-    const gone = remove.filter((ip) => here.has(ip) && isTaken(ip) && here.delete(ip))
+    for (const ip of remove) if (here.has(ip) && isTaken(ip)) here.delete(ip)
     for (const ip of add) if (!here.has(ip) && isTaken(ip)) here.set(ip, hostAddress(ip, link))
     this.#replace([...elsewhere, ...here.values()])
-    if (gone.length > 0) this.#tell(name, { kind: 'addresses', ips: gone })
     return refusals
   }
 
@@ -142,12 +147,18 @@ export class FakeRoute implements Route {
   }
 
   #replace(addresses: readonly InterfaceAddress[]): void {
+    const before = this.#addresses
     this.#addresses = addresses.toSorted(byIndexAndAddress)
     for (const watcher of this.#addressWatchers) {
       const list = without(this.#addresses, watcher.ignore)
       if (sameAddresses(watcher.last, list)) continue
       watcher.last = list
       watcher.onChange(list)
+    }
+    for (const name of this.#links.keys()) {
+      const kept = new Set(ipsOf(addresses, name))
+      const ips = ipsOf(before, name).filter((ip) => !kept.has(ip))
+      if (ips.length > 0) this.#tell(name, { kind: 'addresses', ips })
     }
   }
 
@@ -158,6 +169,9 @@ export class FakeRoute implements Route {
 
 const without = (addresses: readonly InterfaceAddress[], name: string | undefined): readonly InterfaceAddress[] =>
   addresses.filter((address) => address.interface !== name)
+
+const ipsOf = (addresses: readonly InterfaceAddress[], name: string): readonly IP[] =>
+  addresses.filter((address) => address.interface === name).map(({ ip }) => ip)
 
 const hostAddress = (ip: IP, { name, index }: Link): InterfaceAddress => ({
   ip,

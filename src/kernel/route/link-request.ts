@@ -71,5 +71,5 @@ export const otherKind = ({ name, kind }: Link): KernelError =>
   new KernelError({
     code: 'exists',
     op: `create dummy ${name}`,
-    detail: kind === undefined ? 'the name is that of a device of hardware' : `the name is that of a ${kind} device`,
+    detail: `the name is that of ${kind === undefined ? 'another device' : `a ${kind} device`}`,
   })
