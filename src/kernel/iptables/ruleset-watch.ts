@@ -25,6 +25,6 @@ export interface RulesetWatchOptions {
    * writing to chains of his own is no news; the legacy one sees tables only.
    */
   readonly concerns?: (chain: string) => boolean
-  /** How often to look. Default 50. */
+  /** How often to look, for the legacy variant: of the other one, the kernel tells. Default 50. */
   readonly intervalMs?: number
 }
