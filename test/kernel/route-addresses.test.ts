@@ -57,11 +57,9 @@ t.test('watches', async (t) => {
   const stop = new AbortController()
   const lists: (readonly InterfaceAddress[])[] = []
   const errors: unknown[] = []
-  const first = await route.watchAddresses(
-    (list) => lists.push(list),
-    stop.signal,
-    { onError: (error) => errors.push(error) },
-  )
+  const first = await route.watchAddresses((list) => lists.push(list), stop.signal, {
+    onError: (error) => errors.push(error),
+  })
   t.same(sorted(essence(first)), sorted(iproute()))
   const has = (address: string) => (): boolean => (lists.at(-1) ?? first).some((item) => item.ip === address)
   const lacks = (address: string) => (): boolean => !has(address)()
