@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { FakeIpvs } from '../../src/kernel/ipvs/fake-ipvs.ts'
-import type { Ipvs, IpvsChange, IpvsCounters, ObservedRealServer, VirtualServer } from '../../src/kernel/ipvs/ipvs.ts'
+import type { Ipvs, IpvsChange, IpvsCounters } from '../../src/kernel/ipvs/ipvs.ts'
 import { realServerLine, virtualServerLine, virtualServerName } from '../../src/kernel/ipvs/names.ts'
 import { NetlinkIpvs } from '../../src/kernel/ipvs/netlink-ipvs.ts'
 import { protocols } from '../../src/kernel/netlink/constants.ts'
@@ -16,11 +16,11 @@ import { KernelError } from '../../src/kernel/netlink/error.ts'
 import { openTransport, type Transport } from '../../src/kernel/netlink/transport.ts'
 import { ip } from '../support/lvs.ts'
 import { writeComparison } from './comparison.ts'
-import { add, adjust, at, attach, detach, drop, guestSchedulers, marked, steps } from './ipvs-script.ts'
+import { add, adjust, at, attach, detach, drop, marked } from './ipvs-changes.ts'
+import { asSaved, lines, list, saved, sh, text } from './ipvs-listing.ts'
+import { guestSchedulers, steps } from './ipvs-script.ts'
 
 const { signal } = new AbortController()
-const sh = (line: string, input = ''): string => execFileSync('sh', ['-c', line], { input, encoding: 'utf8' })
-const lines = (text: string): readonly string[] => text.split('\n').filter((line) => line !== '')
 
 const calls = { opened: 0, sent: 0, received: 0 }
 /** Counts what goes over a socket. */
@@ -52,42 +52,6 @@ const attempt = async (run: () => Promise<unknown>): Promise<unknown> => {
       : String(error)
   }
 }
-
-const withoutCounters = <Server extends { readonly counters: IpvsCounters }>({ counters: _, ...rest }: Server) => rest
-
-interface Listed {
-  readonly server: VirtualServer
-  readonly realServers: readonly Omit<ObservedRealServer, 'counters'>[]
-}
-
-const list = async (table: Ipvs): Promise<readonly Listed[]> => {
-  const listed: Listed[] = []
-  for (const server of await table.virtualServers(signal)) {
-    const realServers = await table.realServers(server.id, signal)
-    listed.push({ server: withoutCounters(server), realServers: realServers.map(withoutCounters) })
-  }
-  const name = ({ server }: Listed): string => virtualServerName(server.id)
-  return listed.sort((a, b) => (name(a) < name(b) ? -1 : 1))
-}
-
-/** Its lines, virtual servers sorted, real servers behind theirs. */
-const text = (listed: readonly Listed[]): readonly string[] => listed.flatMap(linesOf)
-
-const linesOf = ({ server, realServers }: Listed): readonly string[] => [
-  virtualServerLine(server),
-  ...realServers.map((real) => realServerLine(server.id, real)),
-]
-
-/** `ipvsadm -Sn` with marks as what they are, and a word for what it has none for. It leaves thresholds out. */
-const saved = (): readonly string[] =>
-  lines(sh('ipvsadm -Sn'))
-    .map((line) => line.replace(/-f (-\d+)/, (_, mark) => `-f ${Number(mark) >>> 0}`).replace('(null)', '-g'))
-    .sort()
-
-const asSaved = (listed: readonly Listed[]): readonly string[] =>
-  text(listed)
-    .map((line) => line.replace(/ -x .*| -y .*/, ''))
-    .sort()
 
 // A kernel that cannot load the module, and one that has not.
 writeFileSync('/proc/sys/kernel/modprobe', '/bin/false')
@@ -306,6 +270,21 @@ writeComparison(`loading 2,000 x 8 takes ${ratio.toFixed(2)} of ipvsadm's time`,
 const listMs = await timed(async () => writeComparison('all of them', text(await list(ipvs)).length, 18_000))
 const [load1, load2, listed] = [ours, theirs, listMs].map(Math.round)
 console.error(`loads: ours ${load1} ms, ipvsadm's ${load2} ms; listing ${listed} ms`)
+
+// Somebody who may not: one rejection, and no refusal for each change.
+process.seteuid?.(65_534)
+for (const [name, run] of [
+  ['list', () => ipvs.virtualServers(signal)],
+  ['change', () => ipvs.apply([add(at('10.96.6.1', 1)), drop(at('10.96.6.1', 2))], signal)],
+  ['read timeouts', () => ipvs.timeouts(signal)],
+] as const) {
+  const tried = await run().then(
+    () => 'done',
+    (error: unknown) => (error instanceof KernelError ? [error.code, error.errno] : String(error)),
+  )
+  writeComparison(`without the privilege: ${name}`, tried, ['permission', 1])
+}
+process.seteuid?.(0)
 
 // The family has another number when the module comes back.
 sh(`ipvsadm -C; modprobe -d /run/modules -r ${guestSchedulers.map((name) => `ip_vs_${name}`).join(' ')} ip_vs`)

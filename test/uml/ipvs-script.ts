@@ -1,77 +1,11 @@
 /** What a kernel's IPVS and FakeIpvs must answer alike: changes and refusals, step by step. */
-import type {
-  Forwarding,
-  IpvsChange,
-  RealServer,
-  VirtualServer,
-  VirtualServerFlag,
-  VirtualServerId,
-} from '../../src/kernel/ipvs/ipvs.ts'
-import type { Family } from '../../src/model/ip.ts'
-import type { Protocol } from '../../src/model/protocol.ts'
-import { ip } from '../support/lvs.ts'
+import type { Forwarding, IpvsChange, VirtualServer, VirtualServerFlag } from '../../src/kernel/ipvs/ipvs.ts'
+import { add, adjust, at, attach, detach, drop, marked, set } from './ipvs-changes.ts'
 
 export interface Step {
   readonly name: string
   readonly changes: readonly IpvsChange[]
 }
-
-export const at = (address: string, port: number, protocol: Protocol = 'TCP'): VirtualServerId => ({
-  kind: 'address',
-  protocol,
-  ip: ip(address),
-  port,
-})
-
-export const marked = (mark: number, family: Family = 'IPv4'): VirtualServerId => ({ kind: 'mark', family, mark })
-
-const isIPv6 = (id: VirtualServerId): boolean => (id.kind === 'mark' ? id.family === 'IPv6' : id.ip.includes(':'))
-
-export const virtual = (id: VirtualServerId, more: Partial<VirtualServer> = {}): VirtualServer => ({
-  id,
-  scheduler: 'rr',
-  flags: [],
-  persistenceSeconds: 0,
-  persistencePrefix: isIPv6(id) ? 128 : 32,
-  ...more,
-})
-
-export const real = (address: string, port: number, more: Partial<RealServer> = {}): RealServer => ({
-  ip: ip(address),
-  port,
-  forwarding: 'masquerade',
-  weight: 1,
-  upperThreshold: 0,
-  lowerThreshold: 0,
-  ...more,
-})
-
-type ServerChange = 'addVirtualServer' | 'setVirtualServer'
-type RealChange = 'addRealServer' | 'setRealServer'
-
-const server = (kind: ServerChange, id: VirtualServerId, more?: Partial<VirtualServer>): IpvsChange => ({
-  kind,
-  server: virtual(id, more),
-})
-export const add = (id: VirtualServerId, more?: Partial<VirtualServer>): IpvsChange =>
-  server('addVirtualServer', id, more)
-const set = (id: VirtualServerId, more?: Partial<VirtualServer>): IpvsChange => server('setVirtualServer', id, more)
-export const drop = (id: VirtualServerId): IpvsChange => ({ kind: 'deleteVirtualServer', id })
-
-const put =
-  (kind: RealChange) =>
-  (id: VirtualServerId, address: string, port: number, more?: Partial<RealServer>): IpvsChange => ({
-    kind,
-    id,
-    server: real(address, port, more),
-  })
-export const attach = put('addRealServer')
-export const adjust = put('setRealServer')
-export const detach = (id: VirtualServerId, address: string, port: number): IpvsChange => ({
-  kind: 'deleteRealServer',
-  id,
-  server: { ip: ip(address), port },
-})
 
 /** Every scheduler of the guest's kernel. */
 export const guestSchedulers = [

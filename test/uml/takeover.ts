@@ -2,15 +2,13 @@
  * For the guest: what kube-proxy in mode ipvs leaves behind is removed, and what looks alike stays. Its state is made by the tools, and
  * they are the judges. Prints comparisons.
  */
-import { execFileSync } from 'node:child_process'
 import { setName } from '../../src/backends/ipvs/sets.ts'
 import { noCounts } from '../../src/backends/takeover/report.ts'
 import { findLeftovers, removeLeftovers } from '../../src/backends/takeover/takeover.ts'
 import { writeComparison } from './comparison.ts'
+import { lines, sh } from './ipvs-listing.ts'
 
 const { signal } = new AbortController()
-const sh = (line: string, input = ''): string => execFileSync('sh', ['-c', line], { input, encoding: 'utf8' })
-const lines = (text: string): readonly string[] => text.split('\n').filter((line) => line !== '')
 
 const state = (): Record<string, readonly string[]> => ({
   servers: lines(sh('ipvsadm -Sn')).toSorted(),

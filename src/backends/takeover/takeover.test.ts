@@ -473,14 +473,14 @@ describe('IPVS', () => {
     const [ipvs, ipset, route] = [await table(), await withSets(), node()]
     ipvs.refuse({
       matches: (change) => change.kind === 'deleteVirtualServer' && change.id.kind === 'mark',
-      errno: constants.errno.EPERM,
+      errno: constants.errno.ENOMEM,
       detail: 'not today',
     })
     const report = await removeLeftovers(signal, { kernel: nodeWith({ ipvs, ipset, route }) })
     expect(report.counts).toEqual({ ...noCounts, virtualServers: ours.length - 2 })
     expect(report.errors.map(({ message }) => message)).toEqual([
-      expect.stringContaining('-D -f 65537: EPERM: not today'),
-      expect.stringContaining('-D -f 65538 -6: EPERM: not today'),
+      expect.stringContaining('-D -f 65537: ENOMEM: not today'),
+      expect.stringContaining('-D -f 65538 -6: ENOMEM: not today'),
     ])
     expect(report.left.map(({ what }) => what)).toEqual(['kube-ipvs0', 'every set'])
     expect(await route.findLink('kube-ipvs0', signal)).toBeDefined()

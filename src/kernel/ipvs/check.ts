@@ -5,6 +5,7 @@ import { KernelError } from '../netlink/error.ts'
 import {
   familyOfServer,
   type IpvsChange,
+  type IpvsRefusal,
   type IpvsTimeouts,
   type RealServer,
   type VirtualServer,
@@ -74,6 +75,13 @@ const checkLoad = (
   if (!isUpTo(upperThreshold, u31)) return refusalOf(change, ERANGE, `upper threshold ${upperThreshold}`)
   if (!isUpTo(lowerThreshold, u31)) return refusalOf(change, ERANGE, `lower threshold ${lowerThreshold}`)
   return undefined
+}
+
+/** IPVS refuses nothing but callers without CAP_NET_ADMIN in that way: it is not about any change. */
+export const throwIfDenied = (refusals: readonly IpvsRefusal[]): readonly IpvsRefusal[] => {
+  const denied = refusals.find(({ error }) => error.code === 'permission')
+  if (denied !== undefined) throw denied.error
+  return refusals
 }
 
 /** The kernel has its own, lower limit, which depends on its CONFIG_HZ. */

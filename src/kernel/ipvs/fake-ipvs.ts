@@ -4,7 +4,7 @@ import type { IP } from '../../model/ip.ts'
 import { familyOf } from '../../model/ip.ts'
 import { schedulers as knownSchedulers } from '../../model/scheduling.ts'
 import { KernelError } from '../netlink/error.ts'
-import { checkChange, checkTimeouts, misfitOfId, refusalOf } from './check.ts'
+import { checkChange, checkTimeouts, misfitOfId, refusalOf, throwIfDenied } from './check.ts'
 import { isRealServerAddress } from './fake-address.ts'
 import {
   familyOfServer,
@@ -124,7 +124,7 @@ export class FakeIpvs implements Ipvs {
       else refusals.push({ index, error })
     })
     if (sent) this.datagrams++
-    return refusals
+    return throwIfDenied(refusals)
   }
 
   async timeouts(signal: AbortSignal): Promise<IpvsTimeouts> {

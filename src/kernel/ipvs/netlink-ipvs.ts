@@ -5,7 +5,7 @@ import { KernelError } from '../netlink/error.ts'
 import { GenericFamilies, type GenericFamily, genericAttributes, genericRequest } from '../netlink/generic.ts'
 import { openTransport, type Transport } from '../netlink/transport.ts'
 import type { MessageReader, Reader } from '../netlink/wire.ts'
-import { checkTimeouts, misfitOfId } from './check.ts'
+import { checkTimeouts, misfitOfId, throwIfDenied } from './check.ts'
 import {
   IPVS_CMD_GET_CONFIG,
   IPVS_CMD_GET_DEST,
@@ -97,7 +97,7 @@ export class NetlinkIpvs implements Ipvs {
     if (changes.length === 0) return []
     const family = this.#family('change virtual servers', signal)
     const requests = changes.map((change) => changeRequest(family, change))
-    return await this.#sessionNow().connection.exchange(requests, signal)
+    return throwIfDenied(await this.#sessionNow().connection.exchange(requests, signal))
   }
 
   async timeouts(signal: AbortSignal): Promise<IpvsTimeouts> {
