@@ -80,6 +80,7 @@ export class NetlinkIpvs implements Ipvs {
   }
 
   async realServers(id: VirtualServerId, signal: AbortSignal): Promise<readonly ObservedRealServer[]> {
+    signal.throwIfAborted()
     const op = `list real servers of ${virtualServerName(id)}`
     const found: ObservedRealServer[] = []
     if (misfitOfId(id) !== undefined) return found
