@@ -13,6 +13,7 @@ export const ownershipRoles = [
   'NODE-PORT-TCP',
   'NODE-PORT-UDP',
   'NODE-PORT-SCTP',
+  'NODE-PORT',
   'INSIDE',
 ] as const satisfies readonly SetRole[]
 export type OwnershipRole = (typeof ownershipRoles)[number]
@@ -35,8 +36,8 @@ const skbmark = /^\S+ skbmark 0x([0-9a-f]+)/
 
 /**
  * Whether a virtual server of `family` was made by kube-proxy or by us. Names are not what tells, for virtual servers have
- * none: members of sets are, which are written before virtual servers and removed after them. A NodePort that is no longer
- * at an address of this node cannot be told from a foreign virtual server, and counts as one.
+ * none: members of sets are, which are written before virtual servers and removed after them. A NodePort of
+ * kube-proxy's that is no longer at an address of this node cannot be told from a foreign virtual server, and counts as one.
  */
 export const ownVirtualServers = (
   family: Family,

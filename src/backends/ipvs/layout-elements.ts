@@ -56,10 +56,9 @@ const addNodePort = (
   add: (set: SetRole, member: Member) => void,
 ): void => {
   if (nodePort === undefined) return
-  const members =
-    protocol === 'SCTP'
-      ? fronts.filter(({ kind }) => kind === 'nodePort').map(({ ip, port }) => ipPort(ip, protocol, port))
-      : [portMember(nodePort)]
+  const nodePorts = fronts.filter(({ kind }) => kind === 'nodePort').map(({ ip, port }) => ipPort(ip, protocol, port))
+  for (const member of nodePorts) add('NODE-PORT', member)
+  const members = protocol === 'SCTP' ? nodePorts : [portMember(nodePort)]
   for (const member of members) {
     add(`NODE-PORT-${protocol}`, member)
     if (keepsSource) add(`NODE-PORT-LOCAL-${protocol}`, member)

@@ -128,13 +128,16 @@ describe('NodePorts', () => {
     expect(servers.map(({ ip }) => ip)).toEqual(['fec0::1', 'fe8::1', '2001:db8::1'])
   })
 
-  it('are in bitmaps, those of SCTP by address', () => {
+  it('are in bitmaps, those of SCTP by address, and all by address to tell whose they are', () => {
     const host = { addresses: [node('IPv4'), second('IPv4')] }
     const of = (over: Partial<ServiceState>) =>
       membersOf(
         laidOut({ clusterIP: undefined, nodePort: port(30_001), cluster: [far], local: [near], ...over }, { host }),
       )
-    expect(of({ local: [] })).toEqual({ 'NODE-PORT-TCP': ['30001'] })
+    expect(of({ local: [] })).toEqual({
+      'NODE-PORT-TCP': ['30001'],
+      'NODE-PORT': ['192.0.2.10,tcp:30001', '192.0.2.11,tcp:30001'],
+    })
     expect(of({ protocol: 'UDP', externalPolicy: 'Local' })).toMatchObject({
       'NODE-PORT-UDP': ['30001'],
       'NODE-PORT-LOCAL-UDP': ['30001'],
@@ -159,6 +162,7 @@ describe('sets', () => {
       'CLUSTER-IP': ['172.30.0.41,tcp:80'],
       'LOAD-BALANCER': ['203.0.113.1,tcp:80'],
       'NODE-PORT-TCP': ['30001'],
+      'NODE-PORT': ['192.0.2.10,tcp:30001'],
       'IPVS-IPS': ['172.30.0.41', '192.168.99.1', '203.0.113.1'],
       'HEALTH-CHECK-NODE-PORT': ['32000'],
       'LOOP-BACK': ['10.180.0.2,tcp:8080,10.180.0.2'],

@@ -9,7 +9,7 @@ interface SetDescription {
   readonly holds: string
 }
 
-/** kube-proxy's sets under kube-proxy's names, and four of our own (`WEIR-IPVS-`) for what kube-proxy's mode ipvs does not do. */
+/** kube-proxy's sets under kube-proxy's names, and some of our own (`WEIR-IPVS-`) for what kube-proxy's mode ipvs does not do. */
 export const setRoles = {
   'LOOP-BACK': {
     name: 'KUBE-LOOP-BACK',
@@ -49,6 +49,11 @@ export const setRoles = {
     name: 'KUBE-NODE-PORT-LOCAL-SCTP-HASH',
     type: 'hash:ip,port',
     holds: 'NodePorts of policy Local by node address',
+  },
+  'NODE-PORT': {
+    name: 'WEIR-IPVS-NODE-PORT',
+    type: 'hash:ip,port',
+    holds: 'NodePorts by node address: which virtual servers are ours, also when the address has left the node',
   },
   'HEALTH-CHECK-NODE-PORT': {
     name: 'KUBE-HEALTH-CHECK-NODE-PORT',

@@ -65,6 +65,8 @@ describe('the text of mode ipvs', () => {
       'add KUBE-NODE-PORT-TCP 30001',
       'add KUBE-NODE-PORT-LOCAL-TCP 30001',
       'add KUBE-NODE-PORT-UDP 30002',
+      'add WEIR-IPVS-NODE-PORT 192.0.2.10,tcp:30001',
+      'add WEIR-IPVS-NODE-PORT 192.0.2.10,udp:30002',
       'add KUBE-IPVS-IPS 172.30.0.41',
       'add KUBE-IPVS-IPS 203.0.113.1',
       'add KUBE-IPVS-IPS 172.30.0.42',
