@@ -1,13 +1,14 @@
 import { constants, stat } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { openConntrack } from '../kernel/conntrack/netlink-conntrack.ts'
+import { moduleParameters } from '../kernel/sysctl/module-parameters.ts'
 import { ProcSysctl } from '../kernel/sysctl/proc-sysctl.ts'
+import { countProcessors } from '../kernel/sysctl/processors.ts'
 import type { Sysctl } from '../kernel/sysctl/sysctl.ts'
 
 /** The kernel's connection tracking, as far as it is set up at start. */
 export interface ConntrackKernel {
   readonly sysctl: Sysctl
-  /** Parameters of modules: `nf_conntrack/parameters/hashsize`. */
+  /** Parameters of modules. */
   readonly modules: Sysctl
   processors(signal: AbortSignal): Promise<number>
   /** Whether the limit, which belongs to the whole host, can be set from this network namespace at all. */
@@ -22,8 +23,8 @@ export const parameter = (name: string): string => `net/netfilter/nf_conntrack_$
 /** That of this node. */
 export const nodeConntrack = (): ConntrackKernel => ({
   sysctl: new ProcSysctl(),
-  modules: new ProcSysctl('/sys/module'),
-  processors: async () => availableParallelism(),
+  modules: moduleParameters(),
+  processors: countProcessors,
   ownsLimit: async () => {
     // Outside the first network namespace the kernel takes the right to write away from everybody.
     const { mode } = await stat(`/proc/sys/${parameter('max')}`)

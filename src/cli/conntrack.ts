@@ -1,6 +1,7 @@
 import type { Config, ConntrackConfig } from '../config/config.ts'
 import type { Settings } from '../config/shape.ts'
-import { ensureInteger, readInteger } from '../kernel/sysctl/sysctl.ts'
+import { conntrackHashsize } from '../kernel/sysctl/module-parameters.ts'
+import { ensureAtLeast, ensureInteger, readInteger } from '../kernel/sysctl/sysctl.ts'
 import { SysctlError } from '../kernel/sysctl/sysctl-error.ts'
 import { type ConntrackKernel, parameter } from './conntrack-kernel.ts'
 import { describe, FatalError } from './fatal.ts'
@@ -11,8 +12,6 @@ export interface ConntrackReport {
   /** What was asked for and refused. */
   readonly remarks: readonly string[]
 }
-
-const hashSizeName = 'nf_conntrack/parameters/hashsize'
 
 /** kube-proxy never asks for more, however many processors there are. */
 const greatestLimit = 2 ** 20
@@ -90,8 +89,7 @@ const setLimit = async (
     return `nf_conntrack_max stays at ${present}${present < wanted ? ` instead of ${wanted}, ${why}` : ''}`
   }
   await ensureInteger(sysctl, parameter('max'), wanted, signal)
-  const buckets = Math.floor(wanted / 4)
-  if ((await readInteger(modules, hashSizeName, signal)) < buckets) await modules.write(hashSizeName, buckets, signal)
+  await ensureAtLeast(modules, conntrackHashsize, Math.floor(wanted / 4), signal)
   return `nf_conntrack_max is ${wanted}`
 }
 

@@ -10,6 +10,7 @@ import { NetlinkIpvs } from '../kernel/ipvs/netlink-ipvs.ts'
 import { KernelError } from '../kernel/netlink/error.ts'
 import type { Route } from '../kernel/route/interface-address.ts'
 import { NetlinkRoute } from '../kernel/route/netlink-route.ts'
+import type { ServerCounts } from '../observe/metrics/ipvs-metrics.ts'
 import { systemClock } from '../sync/clock.ts'
 import { describe, FatalError } from './fatal.ts'
 import { chooseTools } from './iptables-tools.ts'
@@ -70,6 +71,7 @@ export const openIpvs = async (
       backends,
       packets: undefined,
       traffic: undefined,
+      servers: () => backends.map(countServers),
       takeOver: (during) => takeOverBeside('ipvs', variant, clients, during),
       close,
     }
@@ -79,8 +81,23 @@ export const openIpvs = async (
   }
 }
 
+const countServers = (backend: IpvsBackend): ServerCounts => {
+  const counts = backend.counts()
+  return {
+    family: backend.family,
+    virtualServers: counts.get('virtual-servers') ?? 0,
+    realServers: counts.get('real-servers') ?? 0,
+    draining: counts.get('draining-real-servers') ?? 0,
+  }
+}
+
 const { roles, ref } = setSchema('IPv4')
 const setKinds = roles.map(ref)
+
+const deviceObstacles: Partial<Record<KernelError['code'], string>> = {
+  exists: 'an interface of another kind has that name',
+  unsupported: 'the kernel has no dummy devices (module dummy)',
+}
 
 /** Before anything is written: without the device no packet would come to a virtual server. */
 const requireDevice = async (route: Route, signal: AbortSignal): Promise<void> => {
@@ -88,7 +105,7 @@ const requireDevice = async (route: Route, signal: AbortSignal): Promise<void> =
     await route.ensureDummy(ipvsDevice, signal)
   } catch (error) {
     if (!(error instanceof KernelError)) throw error
-    const why = error.code === 'exists' ? 'an interface of another kind has that name' : describe(error)
+    const why = deviceObstacles[error.code] ?? describe(error)
     throw new FatalError(`mode ipvs needs a dummy device ${ipvsDevice}, which cannot be had: ${why}`, error)
   }
 }

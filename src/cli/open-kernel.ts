@@ -6,6 +6,7 @@ import { assertNever } from '../model/assert-never.ts'
 import type { Family } from '../model/ip.ts'
 import type { Problem } from '../model/problem.ts'
 import type { RulePackets } from '../observe/metrics/iptables-metrics.ts'
+import type { ServerCounts } from '../observe/metrics/ipvs-metrics.ts'
 import type { ProcessTraffic } from '../observe/metrics/userspace-metrics.ts'
 import type { DriftReason } from '../sync/events.ts'
 import { openNftables } from './kernel.ts'
@@ -41,6 +42,8 @@ export interface Kernel {
   readonly packets: (() => Promise<RulePackets | undefined>) | undefined
   /** undefined where the kernel forwards. */
   readonly traffic: Traffic | undefined
+  /** Counts what is in the kernel; only in mode ipvs. */
+  readonly servers?: () => readonly ServerCounts[]
   /** Removes what other modes left. Only once our own rules are in place, so that a swap leaves no gap. */
   takeOver(signal: AbortSignal): Promise<Handover>
   close(): void

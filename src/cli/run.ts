@@ -72,8 +72,9 @@ const start = async (config: Config, logger: Logger, signals: Signals): Promise<
       },
     })
     observation.metrics.countFlows(() => flows.stats(signals.work))
-    const { packets, traffic } = kernel
+    const { packets, traffic, servers } = kernel
     if (packets !== undefined) observation.metrics.countPackets(packets)
+    if (servers !== undefined) observation.metrics.countServers(servers)
     if (traffic !== undefined) {
       observation.metrics.countTraffic(() => traffic.measure())
       observation.route(statusPath, () => jsonReply(200, JSON.stringify(traffic.status())))

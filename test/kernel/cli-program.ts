@@ -82,7 +82,7 @@ class Weir {
 }
 
 /** A weir process that does not outlive the test. */
-export const startWeir = (t: Test, args: readonly string[], options: StartOptions = {}): Weir => {
+export const startWeir = (t: Pick<Test, 'teardown'>, args: readonly string[], options: StartOptions = {}): Weir => {
   const weir = new Weir(args, options)
   t.teardown(() => weir.end('SIGKILL'))
   return weir

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { HealthCode, HealthPath } from '../health/health-routes.ts'
 import { conntrackMetrics, type TrackedFlows } from './conntrack-metrics.ts'
 import { nfacctMetrics, type RulePackets } from './iptables-metrics.ts'
+import { ipvsMetrics, type ServerCounts } from './ipvs-metrics.ts'
 import { kubeProxyMetrics, type ProxyMode } from './kube-proxy-metrics.ts'
 import { type ProcessTraffic, userspaceMetrics } from './userspace-metrics.ts'
 import { type SourceMetrics, weirMetrics } from './weir-metrics.ts'
@@ -27,6 +28,8 @@ export interface Metrics {
   countFlows(read: () => Promise<TrackedFlows>): void
   /** From now on what passes through this process is read at each scrape. At most once. */
   countTraffic(read: () => ProcessTraffic): void
+  /** From now on virtual servers are counted at each scrape. At most once. */
+  countServers(read: () => readonly ServerCounts[]): void
 }
 
 /** All series of this process in a registry of their own. */
@@ -59,5 +62,6 @@ export const createMetrics = (mode: ProxyMode, build: BuildInfo, clock: Clock): 
     countPackets: (read) => nfacctMetrics(registry, read),
     countFlows: (read) => conntrackMetrics(registry, read),
     countTraffic: (read) => userspaceMetrics(registry, read),
+    countServers: (read) => ipvsMetrics(registry, read),
   }
 }

@@ -1,12 +1,20 @@
 import { describe, expect, it } from 'vitest'
+import { ipvsCapabilities } from '../../../src/backends/ipvs/backend.ts'
 import { FatalError } from '../../../src/cli/fatal.ts'
 import { prepareIpvsNode } from '../../../src/cli/prepare-ipvs.ts'
+import { defaultSchedulerOf } from '../../../src/cli/settings.ts'
 import { parseCommandLine } from '../../../src/config/command-line.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { FakeIpvs } from '../../../src/kernel/ipvs/fake-ipvs.ts'
 import { KernelError } from '../../../src/kernel/netlink/error.ts'
 import { FakeSysctl } from '../../../src/kernel/sysctl/fake-sysctl.ts'
 import { SysctlError } from '../../../src/kernel/sysctl/sysctl-error.ts'
+
+import { defaultConnections } from '../../../src/model/connections.ts'
+import { nothingRequested, type Scheduler } from '../../../src/model/scheduling.ts'
+import { CapabilityReports } from '../../../src/sync/capability-reports.ts'
+import { Tracker } from '../../../src/track/tracker.ts'
+import { service } from '../../property/track-objects.ts'
 
 const { signal } = new AbortController()
 
@@ -77,5 +85,31 @@ describe('the start of mode ipvs', () => {
         'mode ipvs needs what cannot be set: write net/ipv4/vs/conntrack = 1: EROFS; --init-only in a privileged init container sets it beforehand',
       ),
     )
+  })
+})
+
+describe('what a Service asks of mode ipvs', () => {
+  const reported = (scheduler: Scheduler | undefined, ...flags: readonly string[]): readonly string[] => {
+    const { config } = loadConfig(parseCommandLine(['--proxy-mode=ipvs', ...flags]), undefined)
+    const reasons: string[] = []
+    const reports = new CapabilityReports({
+      capabilities: ipvsCapabilities,
+      backend: 'ipvs',
+      defaultScheduler: defaultSchedulerOf(config),
+      report: ({ reason }) => void reasons.push(reason),
+    })
+    const tracker = new Tracker({ startedAt: 0 })
+    const connections = { ...defaultConnections, forwarding: 'tunnel' } as const
+    const value = service('ns/web', { scheduling: { ...nothingRequested, scheduler }, connections })
+    tracker.apply([{ kind: 'service', key: value.key, value }])
+    reports.check(value.key, tracker)
+    return reasons
+  }
+
+  it('is every scheduler and way to forward; random is none of the kernel', () => {
+    expect(reported(undefined)).toEqual([])
+    expect(reported('twos')).toEqual([])
+    expect(reported('random')).toEqual(['the ipvs backend cannot do "random", so "rr" is used'])
+    expect(reported('random', '--ipvs-scheduler=mh')).toEqual(['the ipvs backend cannot do "random", so "mh" is used'])
   })
 })
