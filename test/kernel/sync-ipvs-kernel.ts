@@ -145,7 +145,7 @@ const journaledRoute = (inner: Route, journal: Journal): Route => ({
       (each) => `link add ${each}`,
       () => inner.ensureDummy(name, signal),
     ),
-  changeAddresses: (name, { add, remove }: AddressChange, signal): Promise<readonly AddressRefusal[]> =>
+  changeAddresses: (name, { add, remove, ...how }: AddressChange, signal): Promise<readonly AddressRefusal[]> =>
     journal.write(
       [...remove.map((ip) => ({ ip, add: false })), ...add.map((ip) => ({ ip, add: true }))],
       (each) => `address ${each.add ? 'add' : 'del'} ${each.ip}`,
@@ -155,6 +155,7 @@ const journaledRoute = (inner: Route, journal: Journal): Route => ({
           {
             add: some.flatMap((each) => (each.add ? [each.ip] : [])),
             remove: some.flatMap((each) => (each.add ? [] : [each.ip])),
+            ...how,
           },
           signal,
         ),

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { KernelError } from '../../src/kernel/netlink/error.ts'
 import { FakeRoute } from '../../src/kernel/route/fake-route.ts'
 import { FakeRoutes } from '../../src/kernel/route/fake-routes.ts'
-import type { LinkLoss, Route } from '../../src/kernel/route/interface-address.ts'
+import type { AddressPurpose, LinkLoss, Route } from '../../src/kernel/route/interface-address.ts'
 import { NetlinkRoute } from '../../src/kernel/route/netlink-route.ts'
 import { NetlinkRoutes } from '../../src/kernel/route/netlink-routes.ts'
 import type { RouteEntry, Routes } from '../../src/kernel/route/route-entry.ts'
@@ -43,11 +43,12 @@ interface AddressInfo {
   readonly scope: string
   readonly tentative?: boolean
   readonly nodad?: boolean
+  readonly deprecated?: boolean
   readonly noprefixroute?: boolean
   readonly dadfailed?: boolean
   readonly secondary?: boolean
 }
-const addressFlags = ['tentative', 'nodad', 'noprefixroute', 'dadfailed', 'secondary'] as const
+const addressFlags = ['deprecated', 'tentative', 'nodad', 'noprefixroute', 'dadfailed', 'secondary'] as const
 
 /** What `ip -j addr` says, as `address/length scope flags`. */
 export const judged = (device: string): readonly string[] => {
@@ -64,6 +65,12 @@ export const judged = (device: string): readonly string[] => {
 
 const asJudged = (ips: readonly IP[]): readonly string[] =>
   ips.map((each) => (each.includes(':') ? `${each}/128 global nodad noprefixroute` : `${each}/32 global`)).sort()
+
+/** Of those that are destinations only. */
+const destinationsJudged = (ips: readonly IP[]): readonly string[] =>
+  ips
+    .map((each) => (each.includes(':') ? `${each}/128 global deprecated nodad noprefixroute` : `${each}/32 host`))
+    .sort()
 
 const outcome = async (work: Promise<unknown>): Promise<unknown> => {
   try {
@@ -90,10 +97,12 @@ export const compareLinks = async (hasDummies: boolean, compare: Compare): Promi
     compare(name, await outcome(call(fake)), wanted)
     return wanted
   }
-  const change = (add: readonly IP[], remove: readonly IP[]) => (route: Route) =>
-    route
-      .changeAddresses(device, { add, remove }, signal)
-      .then((refusals) => refusals.map(({ ip, error }) => `${ip} ${error.code}`))
+  const change =
+    (add: readonly IP[], remove: readonly IP[], purpose: AddressPurpose = 'any') =>
+    (route: Route) =>
+      route
+        .changeAddresses(device, { add, remove, purpose }, signal)
+        .then((refusals) => refusals.map(({ ip, error }) => `${ip} ${error.code}`))
   const kindAndState = async (route: Route): Promise<unknown> => {
     const link = await route.findLink(device, signal)
     return link === undefined ? 'none' : [link.name, link.kind, link.up]
@@ -159,10 +168,16 @@ export const compareLinks = async (hasDummies: boolean, compare: Compare): Promi
   const around = [ip('192.0.2.3'), group, ip('2001:db8::3')]
   compare('one of three is refused', await both('add three', change(around, [])), ['ff02::1 notFound'])
   compare('the others are there', judged(device), asJudged([...few, ip('192.0.2.3'), ip('2001:db8::3')]))
+  const destinations = [ip('192.0.2.5'), ip('2001:db8::5')]
+  await both('add destinations', change(destinations, [], 'destination'))
+  const marked = judged(device).filter((line) => destinations.some((each) => line.startsWith(`${each}/`)))
+  compare('destinations as ip sees them', marked, destinationsJudged(destinations))
+  compare('their scope', await addressesOf(fake, device), await addressesOf(kernel, device))
+  await both('remove destinations', change([], destinations))
   await both('change both ways', change([ip('192.0.2.4')], [ip('192.0.2.3'), ip('2001:db8::3')]))
   compare('both ways as ip sees it', judged(device), asJudged([...few, ip('192.0.2.4')]))
-  compare('what went is told', await until(() => lost(kernel).length === 2), true)
-  compare('and by the fake', lost(fake), lost(kernel))
+  compare('what went is told', await until(() => lost(kernel).length === 4), true)
+  compare('and by the fake', lost(fake).toSorted(), lost(kernel).toSorted())
 
   const lot = many(2_000)
   compare('2,000 are added', await both('add 2,000', change(lot, [])), [])
@@ -171,7 +186,7 @@ export const compareLinks = async (hasDummies: boolean, compare: Compare): Promi
   compare('1,000 are removed', await both('remove 1,000', change([], lot.slice(1_000))), [])
   compare('1,000 as ip sees them', judged(device), asJudged([...few, ip('192.0.2.4'), ...lot.slice(0, 1_000)]))
   await both('list many', (route) => addressesOf(route, device))
-  compare('1,000 losses are told', await until(() => lost(kernel).length === 1_002), true)
+  compare('1,000 losses are told', await until(() => lost(kernel).length === 1_004), true)
   compare('which', lost(kernel).toSorted(), lost(fake).toSorted())
 
   compare('it is deleted', await both('delete', (route) => route.deleteLink(device, signal)), true)

@@ -90,7 +90,7 @@ const addAddresses = async (
 ): Promise<readonly Rejection[]> => {
   if (add.size === 0) return []
   const ips = [...add.keys()]
-  const refusals = await change(parts, { add: ips, remove: [] }, signal)
+  const refusals = await change(parts, { add: ips, remove: [], purpose: 'destination' }, signal)
   const refused = new Set(refusals.map(({ ip }) => ip))
   for (const ip of ips) if (!refused.has(ip)) parts.bound.add(ip)
   return refusals.map(({ ip, error }) => ({ tag: add.get(ip), op: `add addresses to ${ipvsDevice}`, error }))

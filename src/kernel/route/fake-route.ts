@@ -3,6 +3,7 @@ import { KernelError } from '../netlink/error.ts'
 import { byIndexAndAddress, isLoopback, sameAddresses } from './address-list.ts'
 import type {
   AddressChange,
+  AddressPurpose,
   AddressRefusal,
   AddressWatch,
   InterfaceAddress,
@@ -122,7 +123,7 @@ export class FakeRoute implements Route {
 
   async changeAddresses(
     name: string,
-    { add, remove }: AddressChange,
+    { add, remove, purpose = 'any' }: AddressChange,
     signal: AbortSignal,
   ): Promise<readonly AddressRefusal[]> {
     signal.throwIfAborted()
@@ -137,7 +138,7 @@ export class FakeRoute implements Route {
     const here = new Map(this.#addresses.filter((each) => each.interface === name).map((each) => [each.ip, each]))
     const elsewhere = this.#addresses.filter((each) => each.interface !== name)
     for (const ip of remove) if (here.has(ip) && isTaken(ip)) here.delete(ip)
-    for (const ip of add) if (!here.has(ip) && isTaken(ip)) here.set(ip, hostAddress(ip, link))
+    for (const ip of add) if (!here.has(ip) && isTaken(ip)) here.set(ip, hostAddress(ip, link, purpose))
     this.#replace([...elsewhere, ...here.values()])
     return refusals
   }
@@ -173,11 +174,11 @@ const without = (addresses: readonly InterfaceAddress[], name: string | undefine
 const ipsOf = (addresses: readonly InterfaceAddress[], name: string): readonly IP[] =>
   addresses.filter((address) => address.interface === name).map(({ ip }) => ip)
 
-const hostAddress = (ip: IP, { name, index }: Link): InterfaceAddress => ({
+const hostAddress = (ip: IP, { name, index }: Link, purpose: AddressPurpose): InterfaceAddress => ({
   ip,
   family: familyOf(ip),
   interface: name,
   index,
-  scope: isLoopback(ip) ? 'host' : 'global',
+  scope: isLoopback(ip) || (purpose === 'destination' && familyOf(ip) === 'IPv4') ? 'host' : 'global',
   loopback: isLoopback(ip),
 })

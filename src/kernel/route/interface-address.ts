@@ -23,6 +23,8 @@ export interface Link {
   readonly up: boolean
 }
 
+export type AddressPurpose = 'any' | 'destination'
+
 /** An address that the kernel would not add or remove. */
 export interface AddressRefusal {
   readonly ip: IP
@@ -55,6 +57,11 @@ export type LinkLoss =
 
 export interface AddressChange {
   readonly add: readonly IP[]
+  /**
+   * What added ones are for; `any` unless given. `destination`: the kernel does not choose them as sources, not for
+   * masquerading either, but for packets to themselves: IPv4 of scope host, IPv6 deprecated from the start.
+   */
+  readonly purpose?: AddressPurpose
   readonly remove: readonly IP[]
 }
 

@@ -83,7 +83,7 @@ export class NetlinkRoute implements Route {
 
   async changeAddresses(
     name: string,
-    { add, remove }: AddressChange,
+    { add, remove, purpose }: AddressChange,
     signal: AbortSignal,
   ): Promise<readonly AddressRefusal[]> {
     signal.throwIfAborted()
@@ -91,7 +91,7 @@ export class NetlinkRoute implements Route {
     try {
       const link = findIn(connection, namedLinkRequest(RTM_GETLINK, name), signal)
       if (link === undefined) throw noLink(name)
-      const changes = [...remove.map((ip) => removal(ip, link)), ...add.map((ip) => addition(ip, link))]
+      const changes = [...remove.map((ip) => removal(ip, link)), ...add.map((ip) => addition(ip, link, purpose))]
       const refusals: AddressRefusal[] = []
       for (const { index, error } of await connection.exchange(changes, signal)) {
         if (error.errno === ENODEV) throw noLink(name, error)

@@ -3,7 +3,7 @@ import { addressBytes, type Family, type IP, readIP, writeIP } from '../../model
 import { malformed } from '../netlink/error.ts'
 import type { MessageReader, Reader, Writer } from '../netlink/wire.ts'
 import type { RouteEntry, RouteKind } from './route-entry.ts'
-import { AF_INET, AF_INET6, familyOfNumber } from './rtnetlink.ts'
+import { AF_INET, AF_INET6, familyOfNumber, RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from './rtnetlink.ts'
 
 /** linux/rtnetlink.h */
 export const RTM_NEWROUTE = 24
@@ -31,9 +31,7 @@ const RTA_TABLE = 15
 const RTM_F_CLONED = 0x200
 /** "By the administrator": as `ip route` without `proto` is "boot". */
 const RTPROT_STATIC = 4
-const RT_SCOPE_UNIVERSE = 0
 const RT_SCOPE_LINK = 253
-const RT_SCOPE_HOST = 254
 /** In a removal: any. */
 const RT_SCOPE_NOWHERE = 255
 

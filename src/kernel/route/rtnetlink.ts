@@ -28,7 +28,11 @@ export const IFLA_INFO_KIND = 1
 export const IFF_UP = 1
 export const IFA_ADDRESS = 1
 export const IFA_LOCAL = 2
+export const IFA_CACHEINFO = 6
 export const IFA_FLAGS = 8
+/** linux/rtnetlink.h */
+export const RT_SCOPE_UNIVERSE = 0
+export const RT_SCOPE_HOST = 254
 /** linux/if_addr.h: no duplicate address detection. */
 export const IFA_F_NODAD = 0x02
 /** linux/if_addr.h: no route for the address's prefix. */
