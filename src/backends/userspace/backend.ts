@@ -129,12 +129,17 @@ export class UserspaceBackend implements Backend<UserspacePlan> {
     if (this.#redirect !== undefined) await this.#close(plan, signal)
   }
 
-  /** Its sockets, while they listen; without rules conntrack sees no more than any socket's clients. */
+  /**
+   * Its sockets that listen and have endpoints behind them. Where there are no rules, conntrack sees what it sees of any
+   * socket's clients.
+   */
   flowTargets({ id }: ServiceState): FlowTargets {
     if (this.#redirect === undefined) return { kind: 'unknown' }
-    const sockets = (this.#services.get(id)?.listeners ?? []).flatMap(({ spec }) => {
-      const socket = this.#forwarding.socket(spec.id)
-      return socket?.state.port === undefined ? [] : [{ address: socket.spec.address, port: socket.state.port }]
+    const { servers = [], listeners = [] } = this.#services.get(id) ?? {}
+    const serving = new Set(servers.filter(({ targets }) => targets.length > 0).map((server) => server.id))
+    const sockets = listeners.flatMap(({ spec }) => {
+      const { address, port } = { ...spec, port: this.#forwarding.socket(spec.id)?.state.port }
+      return port === undefined || !serving.has(spec.server) ? [] : [{ address, port }]
     })
     return { kind: 'sockets', sockets }
   }
