@@ -1,5 +1,5 @@
 import { FakeIpset } from '../../src/kernel/ipset/fake-ipset.ts'
-import type { Ipset } from '../../src/kernel/ipset/ipset.ts'
+import type { Ipset, SetHeader } from '../../src/kernel/ipset/ipset.ts'
 import { openIpset } from '../../src/kernel/ipset/netlink-ipset.ts'
 import { FakeIptables } from '../../src/kernel/iptables/fake-iptables.ts'
 import type { Iptables, Variant } from '../../src/kernel/iptables/iptables.ts'
@@ -28,8 +28,9 @@ export const realKernel = (variant: Variant): RuleKernel & { close(): void } => 
   }
 }
 
-export const fakeKernel = (variant: Variant = 'nft'): RuleKernel => {
-  const sets = new FakeIpset()
+/** `there`: sets that are there from the start. */
+export const fakeKernel = (variant: Variant = 'nft', there: Iterable<SetHeader> = []): RuleKernel => {
+  const sets = new FakeIpset(there)
   const held = new Map<Family, ReadonlyMap<string, number>>()
   const of = (family: Family): Iptables => new SetAwareIptables(new FakeIptables(variant, family), sets, held)
   return { iptables: { IPv4: of('IPv4'), IPv6: of('IPv6') }, ipset: sets }
@@ -77,6 +78,7 @@ class SetAwareIptables implements Iptables {
 
   async update(...args: Parameters<Iptables['update']>): Promise<void> {
     await this.#inner.update(...args)
+    await this.#count(new Set((await this.#sets.list(never)).map(({ name }) => name)))
   }
 
   async #count(there: ReadonlySet<string>): Promise<void> {

@@ -19,8 +19,9 @@ export interface ServerKernel extends RuleKernel {
 
 export const fakeServerKernel = (
   options: FakeIpvsOptions = {},
+  sets: Iterable<SetHeader> = [],
 ): ServerKernel & { readonly ipvs: FakeIpvs; readonly route: FakeRoute; readonly ipset: FakeIpset } => {
-  const { iptables, ipset } = fakeKernel('legacy')
+  const { iptables, ipset } = fakeKernel('legacy', sets)
   if (!(ipset instanceof FakeIpset)) throw new TypeError('not in memory')
   return { iptables, ipset, ipvs: new FakeIpvs(options), route: new FakeRoute() }
 }

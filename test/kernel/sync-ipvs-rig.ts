@@ -35,6 +35,7 @@ export interface IpvsRigOptions extends LoopOptions {
 
 /** Mode ipvs from the tracker to the kernel. Time passes for drains and looks when the test says so. */
 export class IpvsRig extends BackendRig<RecordingIpvs> {
+  readonly kernel: ServerKernel
   readonly journal: Journal
   readonly timers: TestClock
   readonly watch: TestWatch
@@ -68,6 +69,7 @@ export class IpvsRig extends BackendRig<RecordingIpvs> {
       })
     const [first, ...rest] = families
     super([backend(first), ...rest.map(backend)], loop)
+    this.kernel = kernel
     this.journal = journal
     this.timers = timers
     this.watch = watch
