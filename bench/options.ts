@@ -11,6 +11,7 @@ export const sectionNames = [
   'connect',
   'iptables',
   'iptables-connect',
+  'ipvs',
   'iptables-dispatch',
 ] as const
 export type SectionName = (typeof sectionNames)[number]
@@ -24,6 +25,7 @@ export interface Options {
   readonly endpoints: number
   readonly seed: number
   readonly iptables: IptablesOptions
+  readonly ipvs: IpvsOptions
   readonly dispatch: DispatchOptions
   /** Where the results go as JSON. */
   readonly json: string
@@ -40,6 +42,10 @@ export interface IptablesOptions {
   readonly repairs: boolean
 }
 
+export interface IpvsOptions {
+  readonly services: number
+}
+
 export interface DispatchOptions {
   /** Numbers of Services; 1 is always measured, for the others are held against it. */
   readonly sizes: readonly number[]
@@ -48,6 +54,7 @@ export interface DispatchOptions {
 }
 
 const iptablesServices = 5_000
+const ipvsServices = 2_000
 
 export const usage = `usage: npm run bench -- [OPTION...]
   --quick          2,000 Services and fewer repetitions: some two minutes
@@ -63,6 +70,9 @@ sections iptables and iptables-connect:
   --iptables-layouts L,...   of ${Object.keys(layouts).join(', ')}
   --iptables-limit N         minutes that a first sync may take; 20 unless given
   --iptables-repairs         flushes and their repair, however long they take; section iptables only
+
+section ipvs, in a guest of user-mode Linux:
+  --ipvs-services N          instead of 2,000
 
 section iptables-dispatch, which runs only when it is named:
   --dispatch-services N,...  1,10,50,100,500,1000,10000 unless given; 1 is always measured
@@ -94,6 +104,7 @@ export const parseOptions = (argv: readonly string[], defaultJson: string): Opti
         names('--iptables-variants', values['iptables-variants'] ?? variants.join(), variants).includes(variant),
       ),
     },
+    ipvs: { services: count('--ipvs-services', values['ipvs-services'], ipvsServices, 10_000) },
     dispatch: {
       sizes: counts('--dispatch-services', values['dispatch-services'], [1, 10, 50, 100, 500, 1_000, 10_000], 100_000),
       leafSizes: counts('--leaf-sizes', values['leaf-sizes'], [defaultLeafSize], 10_000),
@@ -118,6 +129,7 @@ const parse = (argv: readonly string[]) => {
         'iptables-variants': { type: 'string' },
         'iptables-layouts': { type: 'string' },
         'iptables-limit': { type: 'string' },
+        'ipvs-services': { type: 'string' },
         'dispatch-services': { type: 'string' },
         'leaf-sizes': { type: 'string' },
         json: { type: 'string' },

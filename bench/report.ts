@@ -1,6 +1,6 @@
 import { type Summary, summarise } from './stats.ts'
 
-export type Unit = 'ms' | 'µs' | 'MiB' | 'elements' | 'rules' | '×'
+export type Unit = 'ms' | 'µs' | 'MiB' | 'elements' | 'rules' | 'round trips' | '×'
 
 /** What a figure is held against. It is shown beside the figure; it never fails a run, because machines differ. */
 export interface Target {
@@ -26,6 +26,8 @@ export interface Extra {
 /** Collects measures, and tells of each as it comes. */
 export class Report {
   readonly measures: Measure[] = []
+  /** What could not be measured here, or not to its end. */
+  readonly skipped: { readonly group: string; readonly why: string }[] = []
   readonly #print: (text: string) => void
   #group = ''
 
@@ -51,6 +53,17 @@ export class Report {
     this.#print(`  … ${text}\n`)
   }
 
+  /** Says so now, and once more at the end. */
+  notRun(group: string, why: string): void {
+    this.skipped.push({ group, why })
+    this.#print(`\n${notRunLine(group, why)}\n`)
+  }
+
+  /** What was not measured. */
+  omissions(): string {
+    return this.skipped.map(({ group, why }) => `${notRunLine(group, why.split('\n', 1)[0] ?? why)}\n`).join('')
+  }
+
   /** Every figure with a target, once more. */
   targets(): string {
     const lines = this.measures
@@ -67,6 +80,8 @@ export const figure = (value: number): string => {
   if (Math.abs(rounded) >= 100) return Math.round(value).toLocaleString('en')
   return rounded.toFixed(Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(Math.abs(rounded))))))
 }
+
+const notRunLine = (group: string, why: string): string => `NOT RUN: ${group}: ${why}`
 
 const nameWidth = 64
 const cell = (text: string): string => text.padStart(9)

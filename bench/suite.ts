@@ -8,6 +8,7 @@ import { Report } from './report.ts'
 import { cliSection } from './sections/cli.ts'
 import { connectSection } from './sections/connect.ts'
 import { iptablesConnectSection, iptablesSection } from './sections/iptables.ts'
+import { ipvsSection } from './sections/ipvs.ts'
 import { kubeProxySection } from './sections/kube-proxy.ts'
 import type { Bench } from './sections/section.ts'
 import { syncSection } from './sections/sync.ts'
@@ -23,6 +24,7 @@ const runSections = async (bench: Bench): Promise<void> => {
   if (wanted('connect')) await connectSection(bench, kubeProxy)
   if (wanted('iptables')) await iptablesSection(bench)
   if (wanted('iptables-connect')) await iptablesConnectSection(bench)
+  if (wanted('ipvs')) await ipvsSection(bench)
   if (wanted('iptables-dispatch')) await iptablesDispatchSection(bench)
 }
 
@@ -43,6 +45,7 @@ const run = async (options: Options): Promise<void> => {
   }
   await runSections({ options, report, begin })
   print(`${report.targets()}\n`)
+  print(report.omissions())
   if (noisy) print('Others used the processors during this run: expect figures above those of a quiet machine.\n')
   const seconds = (Date.now() - startedAt.getTime()) / 1000
   const results = {
@@ -52,6 +55,7 @@ const run = async (options: Options): Promise<void> => {
     options,
     noisy,
     measures: report.measures,
+    notRun: report.skipped,
   }
   mkdirSync(dirname(options.json), { recursive: true })
   writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`)

@@ -7,6 +7,10 @@ const field = (text: string, name: string): number =>
 export const peakMiB = (pid: number | 'self' = 'self'): number =>
   field(readFileSync(`/proc/${pid}/status`, 'utf8'), 'VmHWM') / 1024
 
+/** What a process has resident now, in MiB (VmRSS). */
+export const residentMiB = (pid: number | 'self' = 'self'): number =>
+  field(readFileSync(`/proc/${pid}/status`, 'utf8'), 'VmRSS') / 1024
+
 /**
  * What the kernel holds for itself on the whole machine, in MiB (proc_meminfo(5)): the difference around a load is
  * about what was loaded, give or take what else happened meanwhile.

@@ -5,3 +5,5 @@ const commonFlags = [`--hostname-override=${ownNode}`, `--cluster-cidr=${cluster
 
 export const nodeFlags = ['--proxy-mode=nftables', ...commonFlags] as const
 export const iptablesFlags = ['--proxy-mode=iptables', ...commonFlags] as const
+/** Guests have no other iptables. */
+export const ipvsFlags = ['--proxy-mode=ipvs', '--iptables-variant=legacy', ...commonFlags] as const

@@ -16,12 +16,7 @@ const programs = {
 
 /** What this machine lacks for network namespaces with rulesets of their own; empty when they work. */
 export const missingMeans = (): readonly string[] => {
-  const missing = [
-    ...lackedCapabilities(readFileSync('/proc/self/status', 'utf8')),
-    ...Object.entries(programs)
-      .filter(([program]) => !isInstalled(program))
-      .map(([program, debian]) => `the program ${program} (Debian package ${debian})`),
-  ]
+  const missing = [...lackedCapabilities(readFileSync('/proc/self/status', 'utf8')), ...missingPrograms(programs)]
   if (missing.length > 0) return missing
   const [command, ...args] = namespaceCommand(['nft', 'list', 'ruleset'])
   const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' })
@@ -35,6 +30,12 @@ export const lackedCapabilities = (status: string): readonly string[] => {
     .filter(([, bit]) => ((effective >> BigInt(bit)) & 1n) === 0n)
     .map(([name]) => name)
 }
+
+/** Those of these programs that are not installed, in words. `wanted`: the Debian package of each. */
+export const missingPrograms = (wanted: Readonly<Record<string, string>>): readonly string[] =>
+  Object.entries(wanted)
+    .filter(([program]) => !isInstalled(program))
+    .map(([program, debian]) => `the program ${program} (Debian package ${debian})`)
 
 const { PATH = '' } = process.env
 

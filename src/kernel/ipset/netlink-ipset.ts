@@ -40,7 +40,8 @@ const usualBatchBytes = 16 * 1024
 /** The length of an attribute has 16 bits. */
 const mostBatchBytes = 0xffff
 
-const openNetfilter = (): Transport =>
+/** A socket of NETLINK_NETFILTER with room for large batches and their answers. */
+export const openNetfilter = (): Transport =>
   openTransport({ protocol: protocols.netfilter, sendBuffer: 1 << 18, receiveBuffer: 1 << 20 })
 
 /** Milliseconds to wait before each further attempt to swap sets that someone is reading. */

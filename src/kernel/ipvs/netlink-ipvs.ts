@@ -36,7 +36,8 @@ export interface NetlinkIpvsOptions {
   readonly table?: string
 }
 
-const openGeneric = (): Transport =>
+/** A socket of NETLINK_GENERIC with room for large batches and their answers. */
+export const openGeneric = (): Transport =>
   openTransport({ protocol: protocols.generic, sendBuffer: 1 << 18, receiveBuffer: 1 << 20 })
 
 interface Session {
