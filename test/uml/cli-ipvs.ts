@@ -28,7 +28,7 @@ const writeCluster = (pods: readonly string[]): void =>
 const lines = (text: string): readonly string[] => text.split('\n').filter((line) => line !== '')
 const servers = (): readonly string[] => [...lines(sh('ipvsadm -Sn'))].sort()
 const addresses = (): readonly string[] =>
-  [...sh('ip -o addr show dev kube-ipvs0 scope global 2>/dev/null || true').matchAll(/inet6? (\S+)/g)]
+  [...sh('ip -o addr show dev kube-ipvs0 2>/dev/null || true').matchAll(/inet6? (?!fe80:)(\S+)/g)]
     .map(([, cidr = '']) => cidr)
     .sort()
 /** Rules and chains that are not built in, each with its program and table, in order. */
@@ -187,7 +187,7 @@ writeComparison('virtual servers', fresh.servers, [...foreign.servers, ...wanted
 writeComparison('addresses', fresh.addresses, ['10.96.0.10/32', '10.96.0.11/32', 'fd00:96::10/128'])
 writeComparison(
   'sets',
-  fresh.sets.filter((line) => line.startsWith('add ')),
+  fresh.sets.filter((line) => line.startsWith('add KUBE-')),
   [
     'add KUBE-6-CLUSTER-IP fd00:96::10,tcp:80',
     'add KUBE-6-IPVS-IPS fd00:96::10',
@@ -262,7 +262,10 @@ await succeeds('--cleanup from mode ipvs', ['--cleanup'])
 writeComparison('--cleanup leaves what is not ours again', state(), foreign)
 
 sh('rmmod dummy')
-await lacking('without dummy devices', 'mode ipvs needs a dummy device kube-ipvs0, which cannot be had: ?')
+await lacking(
+  'without dummy devices',
+  'mode ipvs needs a dummy device kube-ipvs0, which cannot be had: the kernel has no dummy devices (module dummy)',
+)
 sh('ip link add kube-ipvs0 type bridge')
 await fails(
   'a device of another kind',
