@@ -1,5 +1,6 @@
 import { pino } from 'pino'
-import { IpvsBackend } from '../../src/backends/ipvs/backend.ts'
+import { IpvsBackend, type IpvsParts } from '../../src/backends/ipvs/backend.ts'
+import type { IpvsPlan } from '../../src/backends/ipvs/plan.ts'
 import { ProblemReports } from '../../src/backends/ipvs/problem-reports.ts'
 import { describe } from '../../src/cli/fatal.ts'
 import { chooseTools } from '../../src/cli/iptables-tools.ts'
@@ -13,13 +14,33 @@ import { systemClock } from '../../src/sync/clock.ts'
 import { TimedIptables } from '../iptables/timed-iptables.ts'
 import { ipvsFlags } from '../proxy/flags.ts'
 import { BenchNode } from '../proxy/node.ts'
-import { CountedRoute, Traffic } from './traffic.ts'
+import { CountedRoute, type Sent, Traffic } from './traffic.ts'
+
+/** Counts what its applies send; what comes of them later, as drains do, is no part of that. */
+class CountedBackend extends IpvsBackend {
+  readonly #traffic: Traffic
+  readonly #applied: (sent: Sent) => void
+
+  constructor(parts: IpvsParts, traffic: Traffic, applied: (sent: Sent) => void) {
+    super(parts)
+    this.#traffic = traffic
+    this.#applied = applied
+  }
+
+  override async apply(plan: IpvsPlan, signal: AbortSignal): Promise<void> {
+    const before = this.#traffic.sent
+    await super.apply(plan, signal)
+    this.#applied(this.#traffic.since(before))
+  }
+}
 
 export interface IpvsNode {
   readonly node: BenchNode
   readonly backends: readonly IpvsBackend[]
   readonly ipvs: NetlinkIpvs
   readonly traffic: Traffic
+  /** What applies have sent so far. */
+  readonly appliedRequests: () => number
   /** Of both families. */
   readonly iptables: readonly TimedIptables[]
 }
@@ -27,6 +48,10 @@ export interface IpvsNode {
 /** Mode ipvs as src/cli/kernel-ipvs.ts wires it, with what goes to the kernel counted. */
 export const openIpvsNode = async (signal: AbortSignal): Promise<IpvsNode> => {
   const traffic = new Traffic()
+  let requests = 0
+  const applied = (sent: Sent): void => {
+    requests += sent.requests
+  }
   const ipvs = new NetlinkIpvs({ open: traffic.counting(openGeneric) })
   const ipset = new NetlinkIpset({ open: traffic.counting(openNetfilter) })
   const route = new CountedRoute(traffic)
@@ -47,7 +72,7 @@ export const openIpvsNode = async (signal: AbortSignal): Promise<IpvsNode> => {
       timed.push(iptables)
       const settings = ipvsSettings(config, family, features)
       const parts = { family, settings, ipvs, route, ipset, iptables, watch, timers: systemClock, problems }
-      ours.push(new IpvsBackend({ ...parts, onDrift, onError: complain }))
+      ours.push(new CountedBackend({ ...parts, onDrift, onError: complain }, traffic, applied))
     }
     const close = (): void => {
       for (const backend of ours) backend.close()
@@ -57,5 +82,5 @@ export const openIpvsNode = async (signal: AbortSignal): Promise<IpvsNode> => {
     }
     return { backends: ours, close }
   })
-  return { node, backends: ours, ipvs, traffic, iptables: timed }
+  return { node, backends: ours, ipvs, traffic, appliedRequests: () => requests, iptables: timed }
 }

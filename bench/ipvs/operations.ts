@@ -28,8 +28,10 @@ export interface Applied {
   /** Within it. */
   readonly planMs: number
   readonly applyMs: number
-  /** Until `applied` and until nothing drains any more, whatever comes later. */
-  readonly sent: Sent
+  /** Round trips. Listings among them are looks that happened to come at that moment, and are not counted. */
+  readonly requests: number
+  /** Further ones until nothing drains any more, looks and all. */
+  readonly later: number
 }
 
 /** What is in IPVS, in the terms of our client and of ipvsadm. */

@@ -48,17 +48,20 @@ const count = (name: string): number =>
   opened().backends.reduce((sum, backend) => sum + (backend.counts().get(name) ?? 0), 0)
 
 const change = async (kind: IpvsChangeKind): Promise<Applied> => {
-  const { node, traffic, iptables, stream, weights } = opened()
+  const { node, traffic, appliedRequests, iptables, stream, weights } = opened()
   const next = kind === 'weight' ? serviceChange(weights.next()) : sliceChange(sliceOf(stream, kind))
   // Whatever the last one left to the event loop is no burden to this one.
   await sleep(2)
   for (const one of iptables) one.restoreMs = 0
-  const before = traffic.sent
+  const [before, appliedBefore] = [traffic.sent, appliedRequests()]
   const { totalMs, stages, added, removed } = await node.timed(() => node.proxy.sink.changes([next]))
   if (added + removed === 0) throw new Error(`a change "${kind}" wrote nothing`)
   if (iptables.some(({ restoreMs }) => restoreMs > 0)) throw new Error(`a change "${kind}" ran iptables-restore`)
+  const requests = appliedRequests() - appliedBefore
   await drained()
-  return { totalMs, planMs: stages.planMs, applyMs: stages.applyMs, sent: traffic.since(before) }
+  const sent = traffic.since(before)
+  const later = sent.requests + sent.listings - requests
+  return { totalMs, planMs: stages.planMs, applyMs: stages.applyMs, requests, later }
 }
 
 /** Through JSON text, as a watch delivers it. */

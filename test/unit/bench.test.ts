@@ -2,16 +2,26 @@ import { describe, expect, it } from 'vitest'
 import { podCapacity, podPlace } from '../../bench/cluster/addresses.ts'
 import { ChangeStream, changeKinds, membersOf } from '../../bench/cluster/changes.ts'
 import { type ClusterSpec, synthesize } from '../../bench/cluster/cluster.ts'
-import { clusterObjects, sliceChange } from '../../bench/cluster/objects.ts'
+import { clusterObjects, serviceChange, sliceChange } from '../../bench/cluster/objects.ts'
+import { figureLine, readFigures } from '../../bench/ipvs/figures.ts'
+import { tableOf } from '../../bench/ipvs/table.ts'
+import { Traffic } from '../../bench/ipvs/traffic.ts'
+import { WeightChanges } from '../../bench/ipvs/weights.ts'
 import { kubeProxyChange, kubeProxyTable, nameHash } from '../../bench/kube-proxy/layout.ts'
 import { parseOptions, UsageError } from '../../bench/options.ts'
 import { figure, Report } from '../../bench/report.ts'
 import { extrapolated } from '../../bench/sections/kube-proxy.ts'
 import { summarise } from '../../bench/stats.ts'
 import { desiredStates } from '../../src/desired/service-states.ts'
+import { FakeIpvs } from '../../src/kernel/ipvs/fake-ipvs.ts'
+import type { IpvsChange } from '../../src/kernel/ipvs/ipvs.ts'
+import { NLM_F_ACK, NLM_F_DUMP } from '../../src/kernel/netlink/constants.ts'
+import { encodeRequest } from '../../src/kernel/netlink/request.ts'
+import { ScriptedTransport } from '../../src/kernel/netlink/scripted-transport.ts'
 import type { EndpointSlice } from '../../src/model/endpoint-slice.ts'
 import { schedulers } from '../../src/model/scheduling.ts'
 import { Tracker } from '../../src/track/tracker.ts'
+import { ip } from '../support/lvs.ts'
 
 const spec: ClusterSpec = { seed: 7, services: 250, endpoints: 8 }
 
@@ -162,10 +172,86 @@ describe('figures', () => {
   })
 })
 
+describe('what cannot be run', () => {
+  it('is said at once, and again at the end', () => {
+    let printed = ''
+    const report = new Report((text) => {
+      printed += text
+    })
+    expect(report.omissions()).toBe('')
+    report.notRun('ipvs', 'no guest\nand more')
+    expect(printed).toContain('NOT RUN: ipvs: no guest\nand more')
+    expect(report.omissions()).toBe('NOT RUN: ipvs: no guest\n')
+    expect(report.skipped).toEqual([{ group: 'ipvs', why: 'no guest\nand more' }])
+  })
+})
+
+describe('mode ipvs', () => {
+  const never = new AbortController().signal
+
+  it('tells listings from other requests, over all sockets', async () => {
+    const traffic = new Traffic()
+    const sockets: ScriptedTransport[] = []
+    const open = traffic.counting(() => {
+      const socket = new ScriptedTransport()
+      sockets.push(socket)
+      return socket
+    })
+    const [one, other] = [open(), open()]
+    one.send(encodeRequest({ op: '', type: 20 }, NLM_F_ACK, 1))
+    const before = traffic.sent
+    one.send(encodeRequest({ op: '', type: 20 }, NLM_F_DUMP, 2))
+    await other.sendAsync(encodeRequest({ op: '', type: 20 }, 0, 1), never)
+    expect(traffic.sent).toEqual({ requests: 2, listings: 1 })
+    expect(traffic.since(before)).toEqual({ requests: 1, listings: 1 })
+    expect(sockets.map(({ sent }) => sent.length)).toEqual([2, 1])
+  })
+
+  it('takes down a table so that it can be loaded again', async () => {
+    const id = { kind: 'address', protocol: 'TCP', ip: ip('10.0.0.1'), port: 80 } as const
+    const shape = { scheduler: 'rr', flags: [], persistenceSeconds: 0, persistencePrefix: 32 }
+    const load = { forwarding: 'masquerade', weight: 3, upperThreshold: 0, lowerThreshold: 0 } as const
+    const changes: readonly IpvsChange[] = [
+      { kind: 'addVirtualServer', server: { id, ...shape } },
+      { kind: 'addRealServer', id, server: { ip: ip('10.1.0.1'), port: 8080, ...load } },
+    ]
+    const ipvs = new FakeIpvs()
+    expect(await ipvs.apply(changes, never)).toEqual([])
+    expect(await tableOf(ipvs, never)).toEqual(changes)
+  })
+
+  it('gives one endpoint after the other a weight that it did not have', () => {
+    const { tracker } = tracked()
+    const services = [...synthesize(spec)].slice(0, 2)
+    const readers = [...tracker.services()].map(({ key }) => () => {
+      const [slice] = tracker.slicesOf(key)
+      if (slice === undefined) throw new Error(`${key} has no slice`)
+      return slice
+    })
+    const weights = new WeightChanges(services, readers)
+    const made = Array.from({ length: 4 }, () => {
+      const change = serviceChange(JSON.parse(JSON.stringify(weights.next())))
+      if (change.kind !== 'service' || change.value === undefined) throw new Error('no Service')
+      return [change.key, [...(change.value.scheduling.weights ?? [])]] as const
+    })
+    const first = services.map(({ namespace, name, members }) => [`${namespace}/${name}`, members[0]?.ip] as const)
+    expect(made).toEqual([2, 3].flatMap((weight) => first.map(([key, address]) => [key, [[address, weight]]])))
+  })
+
+  it('hands figures over among whatever else is printed', () => {
+    const figures = [
+      { name: 'load', unit: 'ms', samples: [1, 2.5] },
+      { name: 'ratio', unit: '×', samples: [0.1], targets: [{ of: 'p50', atMost: 0.5 }], note: 'a note' },
+    ] as const
+    expect(readFigures(`booting\n${figures.map(figureLine).join('noise\n')}`)).toEqual(figures)
+  })
+})
+
 describe('options', () => {
   it('have defaults', () => {
     expect(parseOptions([], 'out.json')).toMatchObject({ services: 20_000, endpoints: 8, seed: 1, json: 'out.json' })
-    expect(parseOptions(['--quick'], '')).toMatchObject({ services: 2_000, quick: true })
+    expect(parseOptions(['--quick'], '')).toMatchObject({ services: 2_000, quick: true, ipvs: { services: 2_000 } })
+    expect(parseOptions(['--ipvs-services=100'], '')).toMatchObject({ services: 20_000, ipvs: { services: 100 } })
     expect(parseOptions(['-h'], '')).toBe('help')
   })
 
@@ -177,6 +263,7 @@ describe('options', () => {
   it.each([
     [['--only', 'cold']],
     [['--services', '0']],
+    [['--ipvs-services', '0']],
     [['--services', 'many']],
     [['--endpoints', '101']],
     [['--services', '20000', '--endpoints', '50']],
