@@ -38,7 +38,7 @@ export const chooseTools = async (
   signal: AbortSignal,
   { run = realRun, ipv6 = ipv6Enabled, obstacle = kernelObstacle }: ToolSources = {},
 ): Promise<ChosenTools> => {
-  const { variant, tools } = await findVariant(wanted, log, signal, run)
+  const { variant, tools } = await findVariant(wanted, log, signal, { run, obstacle })
   const usable = new Map<Family, IptablesTool>()
   const obstacles: string[] = []
   for (const family of families) {
@@ -64,18 +64,47 @@ export const chooseTools = async (
 
 const programOf = (family: Family): string => (family === 'IPv4' ? 'iptables' : 'ip6tables')
 
-const findVariant = async (wanted: IptablesVariant, log: Log, signal: AbortSignal, run: Run): Promise<ChosenTools> => {
-  const detected = await detect(signal, run)
+const findVariant = async (
+  wanted: IptablesVariant,
+  log: Log,
+  signal: AbortSignal,
+  sources: Required<Pick<ToolSources, 'run' | 'obstacle'>>,
+): Promise<ChosenTools> => {
+  const detected = await detect(signal, sources.run)
   if (detected === undefined) throw new FatalError('the program `iptables` is not installed (Debian package iptables)')
   for (const remark of detected.remarks) log.warn(remark)
-  if (wanted === 'auto' || wanted === detected.variant) return detected
-  const tools = new Map<Family, IptablesTool>()
-  for (const family of families) {
-    const tool = (await findTools(family, signal, run)).get(wanted)
-    if (tool !== undefined) tools.set(family, tool)
-  }
+  if (wanted === 'auto') return (await inItsPlace(detected, log, signal, sources)) ?? detected
+  if (wanted === detected.variant) return detected
+  const tools = await toolsOf(wanted, signal, sources.run)
   if (!tools.has('IPv4')) throw new FatalError(`the ${wanted} variant of iptables is wanted, but not installed`)
   return { variant: wanted, tools }
+}
+
+/** The other variant, where the kernel takes its rules and not those of the one that was found. */
+const inItsPlace = async (
+  { variant, tools }: ChosenTools,
+  log: Log,
+  signal: AbortSignal,
+  { run, obstacle }: Required<Pick<ToolSources, 'run' | 'obstacle'>>,
+): Promise<ChosenTools | undefined> => {
+  const found = tools.get('IPv4')
+  const why = found === undefined ? undefined : await obstacle(found, tables, signal, { run })
+  if (why === undefined) return undefined
+  const other = variant === 'nft' ? 'legacy' : 'nft'
+  const others = await toolsOf(other, signal, run)
+  const instead = others.get('IPv4')
+  if (instead === undefined || (await obstacle(instead, tables, signal, { run })) !== undefined) return undefined
+  log.warn(`the ${variant} variant of iptables cannot be used: ${why}; using ${other}`)
+  return { variant: other, tools: others }
+}
+
+const toolsOf = async (variant: Variant, signal: AbortSignal, run: Run): Promise<ReadonlyMap<Family, IptablesTool>> => {
+  const tools = new Map<Family, IptablesTool>()
+  for (const family of families) {
+    const tool = (await findTools(family, signal, run)).get(variant)
+    if (tool !== undefined) tools.set(family, tool)
+  }
+  return tools
 }
 
 const detect = async (signal: AbortSignal, run: Run): ReturnType<typeof detectVariant> => {

@@ -232,8 +232,18 @@ describe('kernelObstacle', () => {
           ? ''
           : { status: 1, stdout: '', stderr: 'iptables-restore: no raw' },
     })
-    expect(await kernelObstacle(tool('nft'), tables, signal, { ...kernel({}), run })).toBeUndefined()
-    expect(await kernelObstacle(tool('nft'), ['raw'], signal, { ...kernel({}), run })).toBe('iptables-restore: no raw')
+    const source = { ...kernel({}), run, tableFamily: async () => undefined }
+    expect(await kernelObstacle(tool('nft'), tables, signal, source)).toBeUndefined()
+    expect(await kernelObstacle(tool('nft'), ['raw'], signal, source)).toBe('iptables-restore: no raw')
     expect(calls[0]).toEqual(['iptables-restore', '-w', '5', '--noflush', '--test'])
+  })
+
+  it('knows a kernel that lists nf_tables and makes no table', async () => {
+    const { run, calls } = fakeRun({ 'iptables-restore': () => '' })
+    const tableFamily = async (family: string) => `no ${family}`
+    const source = { ...kernel({}), run, tableFamily }
+    expect(await kernelObstacle(tool('nft'), tables, signal, source)).toBe('no ip')
+    expect(await kernelObstacle(tool('nft', 'IPv6'), tables, signal, source)).toBe('no ip6')
+    expect(calls).toEqual([])
   })
 })

@@ -2,6 +2,7 @@ import { access, readFile } from 'node:fs/promises'
 import type { Family } from '../../model/ip.ts'
 import { ExecError } from '../exec/exec-error.ts'
 import { type Run, run as realRun } from '../exec/run.ts'
+import { tableFamilyObstacle } from '../nft/table-family.ts'
 import { type Variant, variants } from './iptables.ts'
 import { plainName, programName } from './iptables-client.ts'
 import { hasCapabilities, oneLine } from './program-failure.ts'
@@ -65,6 +66,7 @@ export interface KernelSource {
   readonly proc?: string
   /** Where the kernel's modules are listed. Default /lib/modules. */
   readonly modules?: string
+  readonly tableFamily?: typeof tableFamilyObstacle
 }
 
 const ipv6List = 'net/if_inet6'
@@ -79,7 +81,7 @@ export const kernelObstacle = async (
   { variant, family, program, features }: IptablesTool,
   tables: readonly TableName[],
   signal: AbortSignal,
-  { run = realRun, proc = '/proc', modules = '/lib/modules' }: KernelSource = {},
+  { run = realRun, proc = '/proc', modules = '/lib/modules', tableFamily = tableFamilyObstacle }: KernelSource = {},
 ): Promise<string | undefined> => {
   signal.throwIfAborted()
   if (!(await hasCapabilities(variant, `${proc}/self/status`)))
@@ -87,6 +89,8 @@ export const kernelObstacle = async (
   if (family === 'IPv6' && !(await exists(`${proc}/${ipv6List}`)))
     return 'the kernel has no IPv6, or it was booted with ipv6.disable=1'
   if (variant === 'legacy') return legacyObstacle(family, tables, proc, modules)
+  const noTables = await tableFamily(family === 'IPv4' ? 'ip' : 'ip6', signal)
+  if (noTables !== undefined) return noTables
   // --test reads what is there and parses, but commits nothing.
   const wait = features.restoreWaits ? ['-w', '5'] : []
   const input = tables.map((table) => `*${table}\nCOMMIT\n`).join('')

@@ -100,6 +100,19 @@ describe('what ends the process', () => {
   })
 })
 
+it('takes the other variant where the kernel has no tables for the one that is usual', async () => {
+  const obstacle: ToolSources['obstacle'] = async ({ variant }) => (variant === 'nft' ? 'no tables' : undefined)
+  const all = { ...both('legacy'), ...both('nft') }
+  const chosen = await choose(all, 'auto', { obstacle })
+  expect([chosen.variant, programs(chosen), chosen.lines]).toEqual([
+    'legacy',
+    ['iptables-legacy', 'ip6tables-legacy'],
+    ['W: the nft variant of iptables cannot be used: no tables; using legacy'],
+  ])
+  await expect(choose(all, 'nft', { obstacle })).rejects.toThrow('no tables')
+  await expect(choose(both('nft'), 'auto', { obstacle })).rejects.toThrow('no tables')
+})
+
 describe('one family alone', () => {
   it('where IPv6 is off', async () => {
     const chosen = await choose(both('nft'), 'auto', { ipv6: async () => false })
