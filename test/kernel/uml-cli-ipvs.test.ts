@@ -1,6 +1,6 @@
 /**
- * The program in mode ipvs, in a guest whose kernel has IPVS: what it says where something is missing, what it writes and
- * removes, and changes of mode. test/uml/cli-ipvs.ts says what is compared with what.
+ * The program in mode ipvs, in a guest whose kernel has IPVS: what it writes and removes, and changes of mode. test/uml/cli-ipvs.ts
+ * says what is compared with what.
  */
 import t from 'tap'
 import { ownNamespace } from '../support/namespace.ts'
@@ -16,9 +16,9 @@ const missing = await missingGuestMeans(signal)
 if (missing.length > 0) t.plan(0, `this machine lacks ${missing.join(', ')}`)
 else {
   const script = new URL('../uml/cli-ipvs.js', import.meta.url)
-  const outcome = await runInGuest({ script, timeoutMs: 400_000 }, signal)
+  const outcome = await runInGuest({ script, timeoutMs: 150_000 }, signal)
   t.match(outcome, { kind: 'exited', status: 0 }, 'the program in the guest', { guest: describeOutcome(outcome) })
   const comparisons = readComparisons(outcome.output)
-  t.ok(comparisons.length > 35, 'everything was compared', { count: comparisons.length })
+  t.ok(comparisons.length > 20, 'everything was compared', { count: comparisons.length })
   for (const { name, found, wanted } of comparisons) t.same(found, wanted, name)
 }
