@@ -82,6 +82,9 @@ export class IpvsBackend implements Backend<IpvsPlan> {
   /** Nothing is known to differ from what is believed. */
   #trusted = false
   #watching = false
+  /** What kube-ipvs0 has lost since the last look, by whomever, and had then or has had since. */
+  readonly #lost = new Set<IP>()
+  #lostDevice: Exclude<LinkLoss['kind'], 'addresses'> | undefined
 
   constructor(parts: IpvsParts) {
     const { family, ipset, settings, timers, problems } = parts
@@ -98,8 +101,9 @@ export class IpvsBackend implements Backend<IpvsPlan> {
       withDefault: (server) => withScheduler(server, settings.scheduler),
     }
     const onError = parts.onError ?? (() => {})
-    this.#drains = new Periodic({ timers, everyMs: drainCheckMs, onError, work: (signal) => this.#checkDrains(signal) })
-    this.#looks = new Periodic({ timers, everyMs: lookMs, onError, work: (signal) => this.#look(signal) })
+    const periodic = { timers, onError, serial: this.#serial }
+    this.#drains = new Periodic({ ...periodic, everyMs: drainCheckMs, work: (signal) => this.#checkDrains(signal) })
+    this.#looks = new Periodic({ ...periodic, everyMs: lookMs, work: (signal) => this.#look(signal) })
   }
 
   async probe(signal: AbortSignal): Promise<Support> {
@@ -123,6 +127,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
       // Until the plan that is made of this is applied nothing else is written.
       this.#trusted = false
       this.#bound.clear()
+      this.#forgetLoss()
       watch.compared(this.family, signal)
       const formerAddresses = this.#belief?.host.addresses ?? []
       const found = await observeIpvs(this.#parts, this.family, signal, { formerAddresses })
@@ -160,6 +165,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     }
     this.#trusted = true
     this.#looks.start()
+    this.#tellLoss()
   }
 
   /** Service ports that a delta brings, with their Services. */
@@ -234,35 +240,31 @@ export class IpvsBackend implements Backend<IpvsPlan> {
   }
 
   /** Those without connections go, and those that have had time enough. */
-  #checkDrains(signal: AbortSignal): Promise<'again' | 'done'> {
-    return this.#serial.run(async () => {
-      // What was found may be about to be raised again.
-      if (!this.#trusted) return 'again'
-      const { ipvs, settings, timers } = this.#parts
-      const changes: TaggedChange[] = []
-      for (const { id } of [...this.#draining.servers()]) {
-        const found = await ipvs.realServers(id, signal)
-        // A plan is made already, and counts on those that drain.
-        if (this.#serial.contended) break
-        changes.push(...this.#draining.check(id, found, timers.monotonic(), settings.drainMs))
-      }
-      try {
-        const { stale, failure, rejections } = await writeServers(ipvs, changes, this.#writer.withDefault, signal)
-        if (stale !== undefined || failure !== undefined || rejections.length > 0) this.#drifted('elementsChanged')
-      } catch (error) {
-        // What should have gone is forgotten already: only a look finds it again.
-        this.#drifted('elementsChanged')
-        throw error
-      }
-      return this.#draining.size > 0 ? 'again' : 'done'
-    })
+  async #checkDrains(signal: AbortSignal): Promise<'again' | 'done'> {
+    // What was found may be about to be raised again.
+    if (!this.#trusted) return 'again'
+    const { ipvs, settings, timers } = this.#parts
+    const changes: TaggedChange[] = []
+    for (const { id } of [...this.#draining.servers()]) {
+      const found = await ipvs.realServers(id, signal)
+      // A plan is made already, and counts on those that drain.
+      if (this.#serial.contended) break
+      changes.push(...this.#draining.check(id, found, timers.monotonic(), settings.drainMs))
+    }
+    try {
+      const { stale, failure, rejections } = await writeServers(ipvs, changes, this.#writer.withDefault, signal)
+      if (stale !== undefined || failure !== undefined || rejections.length > 0) this.#drifted('elementsChanged')
+    } catch (error) {
+      // What should have gone is forgotten already: only a look finds it again.
+      this.#drifted('elementsChanged')
+      throw error
+    }
+    return this.#draining.size > 0 ? 'again' : 'done'
   }
 
-  #look(signal: AbortSignal): Promise<'again'> {
-    return this.#serial.run(async (): Promise<'again'> => {
-      if (this.#trusted && !(await this.#isAsBelieved(signal))) this.#drifted('elementsChanged')
-      return 'again'
-    })
+  async #look(signal: AbortSignal): Promise<'again'> {
+    if (this.#trusted && !(await this.#isAsBelieved(signal))) this.#drifted('elementsChanged')
+    return 'again'
   }
 
   #drifted(reason: IpvsDrift): void {
@@ -271,10 +273,23 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     this.#parts.onDrift(this.family, reason)
   }
 
+  /** What is lost between a look and the end of the write that follows it is told after that. */
   #onLoss(loss: LinkLoss): void {
-    if (this.#belief === undefined) return
-    if (loss.kind === 'addresses' && !loss.ips.some((ip) => this.#bound.has(ip))) return
-    this.#drifted(loss.kind === 'link' ? 'tableDeleted' : 'elementsChanged')
+    if (loss.kind === 'addresses') for (const ip of loss.ips) this.#lost.add(ip)
+    else this.#lostDevice = loss.kind
+    if (this.#trusted) this.#tellLoss()
+  }
+
+  #tellLoss(): void {
+    const isOurs = this.#lostDevice !== undefined || [...this.#lost].some((ip) => this.#bound.has(ip))
+    if (isOurs && this.#belief !== undefined)
+      this.#drifted(this.#lostDevice === 'link' ? 'tableDeleted' : 'elementsChanged')
+    this.#forgetLoss()
+  }
+
+  #forgetLoss(): void {
+    this.#lost.clear()
+    this.#lostDevice = undefined
   }
 
   untouched(signal: AbortSignal): Promise<boolean> {

@@ -1,3 +1,5 @@
+import type { Serial } from './serial.ts'
+
 /** Time as the backend sees it. */
 export interface Timers {
   /** Milliseconds from a fixed point; never goes back. */
@@ -9,6 +11,8 @@ export interface Timers {
 export interface PeriodicOptions {
   readonly timers: Timers
   readonly everyMs: number
+  /** What it takes turns with. */
+  readonly serial: Serial
   /** `again`: there is more to do later. Rejections go to `onError`, and it is tried again. */
   readonly work: (signal: AbortSignal) => Promise<'again' | 'done'>
   readonly onError: (error: unknown) => void
@@ -16,6 +20,8 @@ export interface PeriodicOptions {
 
 /** Work may take one part in so many of the time. */
 const shareOfTime = 200
+/** What it took so many times is looked at: a process that had to wait for a processor did not work for longer. */
+const remembered = 4
 
 /** Does something every so often, for as long as there is something to do; more seldom when it takes long. */
 export class Periodic {
@@ -47,24 +53,37 @@ export class Periodic {
   }
 
   async #run(): Promise<void> {
-    const { timers, everyMs, work, onError } = this.#options
+    const { everyMs, onError } = this.#options
     const { signal } = this.#life
     this.#running = true
     let pauseMs = everyMs
+    let took: readonly number[] = []
     for (;;) {
       if (!this.#soon) await this.#pause(pauseMs)
       if (signal.aborted) break
       this.#soon = false
-      const start = timers.monotonic()
       try {
-        if ((await work(signal)) === 'done' && !this.#soon) break
+        const { result, tookMs } = await this.#turn(signal)
+        if (result === 'done' && !this.#soon) break
+        took = [...took, tookMs].slice(-remembered)
+        pauseMs = Math.max(everyMs, Math.min(...took) * shareOfTime)
       } catch (error) {
         if (signal.aborted) break
+        pauseMs = everyMs
         onError(error)
       }
-      pauseMs = Math.max(everyMs, (timers.monotonic() - start) * shareOfTime)
     }
     this.#running = false
+  }
+
+  /** Waiting for its turn costs nothing. */
+  #turn(signal: AbortSignal): Promise<{ readonly result: 'again' | 'done'; readonly tookMs: number }> {
+    const { timers, work, serial } = this.#options
+    return serial.run(async () => {
+      const start = timers.monotonic()
+      const result = await work(signal)
+      return { result, tookMs: timers.monotonic() - start }
+    })
   }
 
   async #pause(ms: number): Promise<void> {
