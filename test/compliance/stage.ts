@@ -15,6 +15,7 @@ import {
 import { vipOnNode } from '../flows/source-ranges.ts'
 import type { Host } from '../support/host.ts'
 import { Scene } from '../support/scene.ts'
+import { isInGuest } from '../support/uml-file.ts'
 import { deviceOf } from './devices.ts'
 
 /**
@@ -67,12 +68,7 @@ export class Stage {
    * node there is always one; here, while ours are gone, established connections would leak out and meet a stranger.
    */
   async #trackConnections(): Promise<void> {
-    for (const command of [
-      'add table inet stage',
-      'add chain inet stage tracking { type filter hook prerouting priority 300; }',
-      'add rule inet stage tracking ct state new',
-    ])
-      await this.host('node').run(['nft', command])
+    for (const command of isInGuest() ? trackInGuest : trackConnections) await this.host('node').run(command.split(' '))
   }
 
   /** A second address, one that is a load balancer IP as well, and a way out to `elsewhere`. */
@@ -118,3 +114,13 @@ export class Stage {
     await this.host(place).run(['ip', ...(command.includes(':') ? ['-6'] : []), ...words])
   }
 }
+
+const trackConnections = [
+  'nft add table inet stage',
+  'nft add chain inet stage tracking { type filter hook prerouting priority 300; }',
+  'nft add rule inet stage tracking ct state new',
+]
+/** The kernel of guests has no such tables. Nobody else writes to `raw`. */
+const trackInGuest = ['iptables-legacy', 'ip6tables-legacy'].map(
+  (program) => `${program} -t raw -A PREROUTING -m conntrack --ctstate NEW`,
+)

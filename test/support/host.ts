@@ -1,8 +1,5 @@
-import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Protocol } from '../../src/model/protocol.ts'
 import {
   type Ask,
@@ -16,9 +13,9 @@ import {
   type Request,
   replyValue,
 } from './host-protocol.ts'
+import { type Machine, type Program, runOn } from './machine.ts'
 
 const agentFile = fileURLToPath(new URL('./host-agent.js', import.meta.url))
-const execute = promisify(execFile)
 
 interface Waiting {
   readonly resolve: (value: unknown) => void
@@ -39,11 +36,12 @@ export class Host {
   /** The node's end of the link to this host; undefined for the node itself. */
   readonly device: string | undefined
   readonly #prefix: readonly string[]
-  readonly #agent: ChildProcessByStdio<Writable, Readable, null>
+  readonly #machine: Machine
+  readonly #agent: Program
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
 
-  /** Starts the process in network namespace `netns` (undefined: the caller's own) and waits until it listens. */
+  /** Starts the process in network namespace `netns` (undefined: the machine's own) and waits until it listens. */
   static async start(place: HostPlace): Promise<Host> {
     const host = new Host(place)
     await new Promise((resolve, reject) => {
@@ -52,25 +50,21 @@ export class Host {
     return host
   }
 
-  private constructor({ name, netns, ipv4, ipv6, device }: HostPlace) {
+  private constructor({ machine, name, netns, ipv4, ipv6, device }: HostPlace) {
     this.name = name
     this.ipv4 = ipv4
     this.ipv6 = ipv6
     this.device = device
+    this.#machine = machine
     this.#prefix = netns === undefined ? [] : ['ip', 'netns', 'exec', netns]
-    const [command = '', ...args] = [...this.#prefix, process.execPath, agentFile, name]
-    this.#agent = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#agent = machine.start([...this.#prefix, process.execPath, agentFile, name])
     createInterface({ input: this.#agent.stdout }).on('line', (line) => this.#receive(line))
-    this.#agent.on('error', (error) => this.#abandon(error))
-    this.#agent.on('exit', (code, signal) => this.#abandon(new Error(`host ${name} ended: ${code ?? signal}`)))
-    this.#agent.stdin.on('error', (error) => this.#abandon(error))
+    void this.#agent.ended.then((failure) => this.#abandon(new Error(`host ${name} ended: ${failure ?? 'status 0'}`)))
   }
 
   /** Runs a program inside this host and gives back its standard output; rejects when it fails. */
   async run(argv: readonly string[], signal?: AbortSignal): Promise<string> {
-    const [command = '', ...args] = [...this.#prefix, ...argv]
-    const { stdout } = await execute(command, args, { signal, timeout: 30_000 })
-    return stdout
+    return runOn(this.#machine, [...this.#prefix, ...argv], { signal })
   }
 
   async listen(protocol: Protocol, port: number): Promise<void> {
@@ -107,11 +101,11 @@ export class Host {
     await this.#request('release', { connection })
   }
 
-  /** Ends the process; what it still had to do is rejected. */
-  close(): void {
-    this.#agent.removeAllListeners('exit')
+  /** Ends the process; what it still had to do is rejected. Resolves when it is gone. */
+  async close(): Promise<void> {
     this.#abandon(new Error(`host ${this.name} was closed`))
-    this.#agent.kill('SIGKILL')
+    this.#agent.kill()
+    await this.#agent.ended
   }
 
   async #request<Op extends Operation>(op: Op, body: Operations[Op]['request']): Promise<Operations[Op]['reply']> {
@@ -138,9 +132,11 @@ export class Host {
 }
 
 export interface HostPlace {
+  /** Where the process is, and the namespace. */
+  readonly machine: Machine
   readonly name: string
-  readonly netns: string | undefined
+  readonly netns?: string
   readonly ipv4: string | undefined
   readonly ipv6: string | undefined
-  readonly device: string | undefined
+  readonly device?: string
 }

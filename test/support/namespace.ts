@@ -31,6 +31,15 @@ export const namespaceCommand = (argv: readonly string[]): readonly [string, ...
   ...argv,
 ]
 
+/** The same with a process namespace alone: network and /run are the caller's. */
+export const processNamespaceCommand = (argv: readonly string[]): readonly [string, ...string[]] => [
+  'setpriv',
+  ...['--pdeathsig', 'KILL'],
+  'unshare',
+  ...['--pid', '--fork', '--kill-child'],
+  ...argv,
+]
+
 /** Environment that tells {@link ownNamespace} that it is inside already. */
 export const namespaceEnvironment = (): NodeJS.ProcessEnv => ({ ...process.env, [marker]: networkNamespace() })
 

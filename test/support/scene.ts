@@ -1,7 +1,7 @@
-import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { promisify } from 'node:util'
 import { Host } from './host.ts'
+import { thisMachine } from './machine.ts'
+import { ipBatch, type Link, surroundings } from './surroundings.ts'
 
 /** The host's default gateway: no device has these addresses, permanent neighbour entries lead to the node. */
 const gateway = { ipv4: '169.254.1.1', ipv6: 'fe80::1' } as const
@@ -18,26 +18,27 @@ export interface HostOptions extends Addresses {
 
 /**
  * A node with hosts around it: clients and pods, each in a network namespace of its own at the end of a routed veth
- * pair. The calling process's network namespace is the node, so call it inside `ownNamespace`. Every packet between
- * two hosts passes the node's forward path, also between two pods and from a pod to itself.
+ * pair. The calling process's network namespace is the node, so call it inside `ownNamespace`, or inside `ownGuest`: then
+ * the guest is the node, and the hosts are on the machine around it. Every packet between two hosts passes the node's
+ * forward path, also between two pods and from a pod to itself.
  */
 export class Scene {
   /** The node itself, for connections that start on it. */
   readonly node: Host
-  readonly #hosts = new Map<string, Host>()
+  readonly #hosts = new Map<string, { readonly host: Host; readonly link: Link }>()
   #links = 0
 
   /** `node` are the node's own addresses, on its device `eth0`; the defaults are 192.0.2.10 and 2001:db8::10. */
   static async create(node: Addresses = { ipv4: '192.0.2.10', ipv6: '2001:db8::10' }): Promise<Scene> {
     setNodeSysctls()
-    await ipBatch([
+    await ipBatch(thisMachine, [
       'link add eth0 type veth peer name eth0-far',
       'link set eth0-far addrgenmode none up',
       'link set eth0 addrgenmode none up',
       ...addressesOf(node).map((address) => `addr add ${address} dev eth0 ${nodad(address)}`),
     ])
     const { ipv4, ipv6 } = node
-    return new Scene(await Host.start({ name: 'node', netns: undefined, ipv4, ipv6, device: undefined }))
+    return new Scene(await Host.start({ machine: thisMachine, name: 'node', ipv4, ipv6 }))
   }
 
   private constructor(node: Host) {
@@ -46,15 +47,15 @@ export class Scene {
 
   /** Adds a host with one address of each family it is given; the node has a route to each. */
   async addHost(name: string, { device = `v-${name}`, ...addresses }: HostOptions): Promise<Host> {
-    const link = ++this.#links
-    const mac = { node: linkAddress(link, 1), host: linkAddress(link, 2) }
+    const n = ++this.#links
+    const mac = { node: linkAddress(n, 1), host: linkAddress(n, 2) }
     const own = addressesOf(addresses)
-    await ipBatch([
-      `netns add ${name}`,
-      `link add ${device} address ${mac.node} type veth peer name eth0 address ${mac.host} netns ${name}`,
-      `link set ${device} addrgenmode none up`,
-    ])
+    const around = await surroundings()
+    const { machine } = around
+    const link: Link = { netns: name, device, mac }
+    await around.link(link)
     await ipBatch(
+      machine,
       [
         'link set lo up',
         'link set eth0 addrgenmode none up',
@@ -65,30 +66,32 @@ export class Scene {
       name,
     )
     await ipBatch(
+      thisMachine,
       own.flatMap((address) => [
         `neigh replace ${bare(address)} lladdr ${mac.host} dev ${device} nud permanent`,
         `route add ${address} dev ${device}`,
       ]),
     )
-    const host = await Host.start({ name, netns: name, device, ipv4: addresses.ipv4, ipv6: addresses.ipv6 })
-    this.#hosts.set(name, host)
+    const { ipv4, ipv6 } = addresses
+    const host = await Host.start({ machine, name, netns: name, device, ipv4, ipv6 })
+    this.#hosts.set(name, { host, link })
     return host
   }
 
   /** Takes the host away: its process, its link and its addresses. */
   async removeHost(name: string): Promise<void> {
-    const host = this.#hosts.get(name)
-    if (host === undefined) return
+    const found = this.#hosts.get(name)
+    if (found === undefined) return
     this.#hosts.delete(name)
-    host.close()
-    await ipBatch([`link del ${host.device}`, `netns del ${name}`])
+    await found.host.close()
+    await (await surroundings()).unlink(found.link)
   }
 
   /** Back to an empty namespace, for the next scene of the same process. */
   async close(): Promise<void> {
     for (const name of [...this.#hosts.keys()]) await this.removeHost(name)
-    this.node.close()
-    await ipBatch(['link del eth0'])
+    await this.node.close()
+    await ipBatch(thisMachine, ['link del eth0'])
   }
 }
 
@@ -119,13 +122,4 @@ const nodad = (address: string): string => (isV6(address) ? 'nodad' : '')
 const linkAddress = (link: number, end: 1 | 2): string => {
   const hex = link.toString(16).padStart(4, '0')
   return `02:00:00:${hex.slice(0, 2)}:${hex.slice(2)}:0${end}`
-}
-
-const execute = promisify(execFile)
-
-/** All commands in one process of ip(8), inside `netns` when one is named. The first that fails ends it. */
-const ipBatch = async (commands: readonly string[], netns?: string): Promise<void> => {
-  const running = execute('ip', [...(netns === undefined ? [] : ['-n', netns]), '-batch', '-'], { timeout: 30_000 })
-  running.child.stdin?.end(`${commands.join('\n')}\n`)
-  await running
 }

@@ -12,7 +12,7 @@
 import { spawn } from 'node:child_process'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { namespaceCommand } from './namespace.ts'
+import { namespaceCommand, processNamespaceCommand } from './namespace.ts'
 
 /** As seen from the compiled file, build/test/support/uml.js. */
 const boot = fileURLToPath(new URL('../../../test/uml/boot.sh', import.meta.url))
@@ -22,12 +22,19 @@ export interface GuestLimits {
   readonly timeoutMs?: number
   /** Memory in MiB, which the machine gives as the guest uses it; 512 unless given. */
   readonly mem?: number
+  /**
+   * A device of this process's network namespace: what comes in by it gets to the guest by its vec0, and the other way round.
+   * Only inside `ownNamespace`, or another namespace of `namespaceCommand`. Without it the guest is alone.
+   */
+  readonly device?: string
 }
 
 export interface GuestRun extends GuestLimits {
   /** A compiled program of ours, for this process's Node.js. */
   readonly script: string | URL
   readonly args?: readonly string[]
+  /** Variables of the environment, beyond those of every guest. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export interface GuestOutput {
@@ -49,19 +56,25 @@ export type GuestOutcome = GuestOutput &
  * Boots a guest, runs the program in it, and waits for the guest's end. Nothing stays behind, however this process ends: no
  * process, no file. Needs root. Rejects with the reason of `signal`, or when no process can be started.
  */
-export const runInGuest = ({ script, args = [], ...limits }: GuestRun, signal: AbortSignal): Promise<GuestOutcome> => {
+export const runInGuest = (
+  { script, args = [], env = {}, ...limits }: GuestRun,
+  signal: AbortSignal,
+): Promise<GuestOutcome> => {
   const path = script instanceof URL ? fileURLToPath(script) : script
-  return runCommandInGuest(`exec ${[process.execPath, path, ...args].map(quoted).join(' ')}`, limits, signal)
+  const assignments = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+  const command = ['env', ...assignments, process.execPath, path, ...args]
+  return runCommandInGuest(`exec ${command.map(quoted).join(' ')}`, limits, signal)
 }
 
 /** The same for a line of sh(1). */
 export const runCommandInGuest = async (
   line: string,
-  { timeoutMs = 120_000, mem = 512 }: GuestLimits,
+  { timeoutMs = 120_000, mem = 512, device }: GuestLimits,
   signal: AbortSignal,
 ): Promise<GuestOutcome> => {
   signal.throwIfAborted()
-  const [command, ...args] = namespaceCommand(['sh', boot, `${mem}M`, line])
+  const argv = ['sh', boot, `${mem}M`, line, ...(device === undefined ? [] : [device])]
+  const [command, ...args] = device === undefined ? namespaceCommand(argv) : processNamespaceCommand(argv)
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] })
   const said = { output: '', console: '' }
   for (const [fd, name] of [
