@@ -9,6 +9,7 @@ export const sectionNames = [
   'cli',
   'kube-proxy',
   'connect',
+  'conntrack',
   'iptables',
   'iptables-connect',
   'ipvs',

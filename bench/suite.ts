@@ -7,6 +7,7 @@ import { type Options, parseOptions, type SectionName } from './options.ts'
 import { Report } from './report.ts'
 import { cliSection } from './sections/cli.ts'
 import { connectSection } from './sections/connect.ts'
+import { conntrackSection } from './sections/conntrack.ts'
 import { iptablesConnectSection, iptablesSection } from './sections/iptables.ts'
 import { ipvsSection } from './sections/ipvs.ts'
 import { kubeProxySection } from './sections/kube-proxy.ts'
@@ -22,6 +23,7 @@ const runSections = async (bench: Bench): Promise<void> => {
   if (wanted('cli')) await cliSection(bench)
   const kubeProxy = wanted('kube-proxy') ? await kubeProxySection(bench) : undefined
   if (wanted('connect')) await connectSection(bench, kubeProxy)
+  if (wanted('conntrack')) await conntrackSection(bench)
   if (wanted('iptables')) await iptablesSection(bench)
   if (wanted('iptables-connect')) await iptablesConnectSection(bench)
   if (wanted('ipvs')) await ipvsSection(bench)
