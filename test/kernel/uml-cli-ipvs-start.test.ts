@@ -16,7 +16,7 @@ const missing = await missingGuestMeans(signal)
 if (missing.length > 0) t.plan(0, `this machine lacks ${missing.join(', ')}`)
 else {
   const script = new URL('../uml/cli-ipvs-start.js', import.meta.url)
-  const outcome = await runInGuest({ script, timeoutMs: 150_000 }, signal)
+  const outcome = await runInGuest({ script, timeoutMs: 170_000 }, signal)
   t.match(outcome, { kind: 'exited', status: 0 }, 'the program in the guest', { guest: describeOutcome(outcome) })
   const comparisons = readComparisons(outcome.output)
   t.ok(comparisons.length > 15, 'everything was compared', { count: comparisons.length })

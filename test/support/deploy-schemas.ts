@@ -94,6 +94,25 @@ export const SelectorPatch = z.looseObject({
   metadata: Meta,
   spec: z.strictObject({ template: z.strictObject({ spec: z.strictObject({ nodeSelector: Labels }) }) }),
 })
+export const InitPatch = z.strictObject({
+  apiVersion: z.literal('apps/v1'),
+  kind: z.literal('DaemonSet'),
+  metadata: Meta,
+  spec: z.strictObject({
+    template: z.strictObject({
+      spec: z.strictObject({
+        initContainers: z.tuple([
+          Container.pick({ name: true, image: true, imagePullPolicy: true, args: true, volumeMounts: true }).extend({
+            securityContext: z.strictObject({
+              privileged: z.literal(true),
+              readOnlyRootFilesystem: z.literal(true),
+            }),
+          }),
+        ]),
+      }),
+    }),
+  }),
+})
 export const AffinityPatch = z.strictObject({
   spec: z.strictObject({
     template: z.strictObject({

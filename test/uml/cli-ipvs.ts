@@ -101,6 +101,3 @@ await succeeds('mode iptables after that', iptables)
 // Rules that both modes have stay where they were among the hooks.
 const unordered = (of: ReturnType<typeof state>) => ({ ...of, rules: of.rules.toSorted() })
 writeComparison('mode ipvs leaves nothing behind', unordered(state()), unordered(inIptables))
-await succeeds('mode ipvs again', [...ipvs, '--once'])
-await succeeds('--cleanup from mode ipvs', ['--cleanup'])
-writeComparison('--cleanup leaves what is not ours again', state(), foreign)

@@ -11,6 +11,7 @@ import {
   ClusterRoleBinding,
   ConfigMap,
   DaemonSet,
+  InitPatch,
   Kubeconfig,
   Kustomization,
   Meta,
@@ -43,10 +44,11 @@ const config = (): LoadedConfig => {
 }
 
 describe('deploy', () => {
-  it('lists every manifest in the kustomization, or is a patch for another DaemonSet', () => {
+  it('lists every manifest in the kustomization, but for patches of other DaemonSets and of choice', () => {
     const listed = [...kustomization.resources, ...kustomization.patches.map(({ path }) => path)]
     const present = readdirSync(join(root, 'deploy')).filter((name) => name.endsWith('.yaml'))
-    expect([...listed, 'kustomization.yaml', 'kube-proxy-patch.yaml'].sort()).toEqual(present.sort())
+    const others = ['kustomization.yaml', 'kube-proxy-patch.yaml', 'privileged-init.yaml']
+    expect([...listed, ...others].sort()).toEqual(present.sort())
   })
 
   it('keeps every namespaced object in one namespace', () => {
@@ -112,6 +114,16 @@ describe('deploy', () => {
       udpTimeoutMs: 0,
       udpStreamTimeoutMs: 0,
     })
+  })
+
+  it('has a patch that sets up with privilege what the same file asks for', () => {
+    const patch = only(InitPatch, 'privileged-init.yaml')
+    const [init] = patch.spec.template.spec.initContainers
+    expect(patch.metadata).toMatchObject({ name: daemonSet.metadata.name, namespace: daemonSet.metadata.namespace })
+    expect([init.image, init.imagePullPolicy]).toEqual([container.image, container.imagePullPolicy])
+    expect(init.volumeMounts).toEqual(container.volumeMounts.filter(({ name }) => name === 'config'))
+    const { config: prepared } = loadConfig(parseCommandLine(init.args), configMap.data['config.conf'])
+    expect(prepared).toMatchObject({ action: 'init-only', configFile: config().config.configFile })
   })
 
   it('names files of the mounted ConfigMap', () => {
