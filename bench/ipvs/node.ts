@@ -16,7 +16,10 @@ import { ipvsFlags } from '../proxy/flags.ts'
 import { BenchNode } from '../proxy/node.ts'
 import { CountedRoute, type Sent, Traffic } from './traffic.ts'
 
-/** Counts what its applies send; what comes of them later, as drains do, is no part of that. */
+/**
+ * Counts what its applies send; what comes of them later, as drains do, is no part of that. Only of IPv4, the family that has
+ * Services: while the other one has its turn, drains of this one are deleted.
+ */
 class CountedBackend extends IpvsBackend {
   readonly #traffic: Traffic
   readonly #applied: (sent: Sent) => void
@@ -30,7 +33,7 @@ class CountedBackend extends IpvsBackend {
   override async apply(plan: IpvsPlan, signal: AbortSignal): Promise<void> {
     const before = this.#traffic.sent
     await super.apply(plan, signal)
-    this.#applied(this.#traffic.since(before))
+    if (this.family === 'IPv4') this.#applied(this.#traffic.since(before))
   }
 }
 
