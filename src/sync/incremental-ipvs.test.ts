@@ -1,10 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { cluster, drop, nodeAddresses, plain, put } from '../../test/kernel/sync-cluster.ts'
 import { dumpServers } from '../../test/kernel/sync-ipvs-dump.ts'
 import { fakeServerKernel, type ServerKernel } from '../../test/kernel/sync-ipvs-kernel.ts'
 import { IpvsRig } from '../../test/kernel/sync-ipvs-rig.ts'
 import { finalObjects } from '../../test/kernel/sync-rig.ts'
 import { anyLife, type Life, type Step } from '../../test/kernel/sync-world.ts'
+import { ip, port, service, servicePort } from '../../test/property/track-objects.ts'
 import type { FakeRoute } from '../kernel/route/fake-route.ts'
 import type { ModelChange } from '../model/change.ts'
 import { familyOf, type IP } from '../model/ip.ts'
@@ -130,4 +132,65 @@ describe('any sequence of events, syncs, interruptions and restarts', () => {
     expect(restarts).toBeGreaterThan(40)
     expect(partial).toBeGreaterThan(400)
   }, 240_000)
+})
+
+describe('a process that is killed', () => {
+  const from = cluster
+  const to = [
+    drop('ns/sticky'),
+    drop('ns/local'),
+    ...plain(1, 2),
+    ...plain(8, 3),
+    put(
+      service('ns/turns', {
+        ...{ clusterIPs: [ip('10.96.0.3'), ip('fd00::3')], loadBalancerIPs: [ip('203.0.113.1'), ip('2001:db8::1')] },
+        ...{ externalPolicy: 'Local', ports: [servicePort({ nodePort: port(30_003) })] },
+      }),
+    ),
+  ]
+  const process = (kernel: ServerKernel, ...changes: readonly ModelChange[]): IpvsRig => {
+    const rig = new IpvsRig({ kernel })
+    rig.setAddresses(nodeAddresses)
+    rig.apply(...from, ...changes)
+    return rig
+  }
+  const node = async (): Promise<Kernel> => {
+    const kernel = fakeServerKernel()
+    await setAddresses(kernel.route, nodeAddresses)
+    return kernel
+  }
+
+  it.each([
+    ['a cold start', false],
+    ['a change', true],
+  ])(
+    'after any step of %s leaves nothing that the next one does not put right',
+    async (_, warm) => {
+      const clean = await node()
+      const fresh = process(clean, ...to)
+      await fresh.mustSync()
+      fresh.close()
+      const wanted = await dumpServers(clean)
+      let steps = Number.POSITIVE_INFINITY
+      for (let killed = 0; killed < steps; killed++) {
+        const kernel = await node()
+        const victim = process(kernel, ...(warm ? [] : to))
+        if (warm) {
+          await victim.mustSync()
+          victim.apply(...to)
+        }
+        victim.journal.begin(killed)
+        const error = await victim.sync()
+        if (error === undefined) steps = killed
+        victim.close()
+        const next = process(kernel, ...to)
+        await next.mustSync()
+        await next.timers.advance(10_000)
+        next.close()
+        expect(await dumpServers(kernel), `after ${killed} steps`).toEqual(wanted)
+      }
+      expect(steps).toBeGreaterThan(60)
+    },
+    120_000,
+  )
 })

@@ -7,12 +7,12 @@ import type { HostState } from '../../model/host.ts'
 import type { Family, IP } from '../../model/ip.ts'
 import type { ServiceKey, ServicePortId } from '../../model/names.ts'
 import { schedulers } from '../../model/scheduling.ts'
-import type { Backend, Capabilities, Change, Observed, Support } from '../backend.ts'
+import type { Backend, Capabilities, Change, FlowTargets, Observed, Support } from '../backend.ts'
 import { ruleTables } from '../rules/rule-table.ts'
 import { SetStore } from '../rules/set-store.ts'
 import { type WriterParts, writePlan } from './apply.ts'
 import { absorb } from './belief.ts'
-import { winner } from './claims.ts'
+import { claimsOf, winner } from './claims.ts'
 import { DrainLedger } from './drain-ledger.ts'
 import { IpvsBackendError, rejected } from './error.ts'
 import { lacksOf } from './lacks.ts'
@@ -227,6 +227,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     this.#remember(plan, noNews)
     const known = new Set(newcomers.values())
     this.#trusted = failure === undefined && [...refused].every((tag) => tag !== undefined && known.has(tag))
+    if (this.#trusted) this.#tellLoss()
   }
 
   #context(): PlanContext {
@@ -309,6 +310,17 @@ export class IpvsBackend implements Backend<IpvsPlan> {
       if (found === undefined || !sameServer(found, this.#asAvailable(wanted).server)) return false
     }
     return true
+  }
+
+  /** Real servers that answer clients themselves are in no entry of conntrack; those that drain have what they had. */
+  flowTargets({ id, protocol }: ServiceState): FlowTargets | undefined {
+    const laid = this.#belief?.services.get(id)
+    if (laid === undefined) return undefined
+    if (laid.layout.elements.some(({ set }) => set === 'DIRECT')) return { kind: 'unknown' }
+    if (protocol !== 'SCTP') return undefined
+    const draining = [...claimsOf(laid).keys()].flatMap((name) => this.#draining.of(name))
+    if (draining.length === 0) return undefined
+    return { kind: 'sockets', sockets: draining.map(({ ip, port }) => ({ address: ip, port })) }
   }
 
   counts(): ReadonlyMap<string, number> {

@@ -3,10 +3,20 @@ import { settle, TestClock } from '../../../test/kernel/sync-clock.ts'
 import { fakeServerKernel } from '../../../test/kernel/sync-ipvs-kernel.ts'
 import { IpvsRig } from '../../../test/kernel/sync-ipvs-rig.ts'
 import { never } from '../../../test/kernel/sync-rig.ts'
-import { endpoint, endpointPort, ip, key, service, servicePort, slice } from '../../../test/property/track-objects.ts'
+import {
+  endpoint,
+  endpointPort,
+  ip,
+  key,
+  port,
+  service,
+  servicePort,
+  slice,
+} from '../../../test/property/track-objects.ts'
 import type { VirtualServerId } from '../../kernel/ipvs/ipvs.ts'
 import { KernelError } from '../../kernel/netlink/error.ts'
 import type { ModelChange } from '../../model/change.ts'
+import { defaultConnections } from '../../model/connections.ts'
 import type { Protocol } from '../../model/protocol.ts'
 import type { IpvsSettings } from './settings.ts'
 
@@ -104,6 +114,22 @@ describe('a real server that is removed', () => {
     connect(2, 1, 0, 'SCTP')
     await sync(pods(1))
     expect(await weights('SCTP')).toEqual(['1:1', '2:0'])
+    const [state] = rig.desired.states('IPv4', key('ns/web'))
+    expect(state && rig.backends[0]?.flowTargets(state), 'its entries of conntrack are not stale').toEqual({
+      kind: 'sockets',
+      sockets: [{ address: '10.0.0.2', port: 8080 }],
+    })
+  })
+
+  it('answers clients itself: conntrack does not see that', async () => {
+    const connections = { ...defaultConnections, forwarding: 'direct' } as const
+    const direct = service('ns/web', { connections, ports: [servicePort({ port: port(8080) })] })
+    await sync({ kind: 'service', key: direct.key, value: direct }, pods(1))
+    const [state] = rig.desired.states('IPv4', key('ns/web'))
+    expect(state && rig.backends[0]?.flowTargets(state)).toEqual({ kind: 'unknown' })
+    await sync(web())
+    const [plain] = rig.desired.states('IPv4', key('ns/web'))
+    expect(plain && rig.backends[0]?.flowTargets(plain)).toBeUndefined()
   })
 
   it('goes after the limit with all of its connections', async () => {
