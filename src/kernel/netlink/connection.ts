@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { overrun, readRefusal } from './acknowledgement.ts'
 import { NLM_F_ACK, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN } from './constants.ts'
-import { type Datagram, limitsOf, packDatagram } from './datagram.ts'
+import { type Datagram, limitsOf, Packer } from './datagram.ts'
 import { KernelError } from './error.ts'
 import { encodeRequest, type Request } from './request.ts'
 import { type Transport, usualBuffers } from './transport.ts'
@@ -80,12 +80,13 @@ export class Connection {
     onReply: (message: MessageReader, index: number) => void = () => {},
   ): Promise<readonly Refusal[]> {
     const limits = limitsOf(this.#transport.buffers ?? usualBuffers)
+    const packer = new Packer(limits)
     const refusals: Refusal[] = []
     for (let next = 0; next < requests.length; ) {
       if (next > 0) await nextTurn()
       signal.throwIfAborted()
       const sequence = this.#nextSequences(Math.min(limits.messages, requests.length - next))
-      const datagram = packDatagram(requests, next, sequence, limits)
+      const datagram = packer.pack(requests, next, sequence)
       refusals.push(...datagram.unsendable)
       if (datagram.indexes.length > 0) {
         this.#transport.send(datagram.bytes)

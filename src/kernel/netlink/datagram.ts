@@ -11,6 +11,7 @@ export interface DatagramLimits {
 
 /** Requests that the kernel takes one by one, in this order, from one send(). */
 export interface Datagram {
+  /** Valid until the next one is packed by the same {@link Packer}. */
   readonly bytes: Uint8Array
   /** Of the first message; the others follow without a gap. */
   readonly sequence: number
@@ -33,17 +34,34 @@ export const limitsOf = ({ send, receive }: Buffers): DatagramLimits => ({
   messages: Math.max(1, Math.floor(receive / bytesPerAnswer)),
 })
 
+/** Packs one datagram after the other into the same memory. */
+export class Packer {
+  readonly #limits: DatagramLimits
+  readonly #writer: Writer
+
+  constructor(limits: DatagramLimits) {
+    this.#limits = limits
+    this.#writer = new Writer(Math.min(limits.bytes, 16 * 1024))
+  }
+
+  /** As many requests from `from` on as fit. */
+  pack(requests: readonly Request[], from: number, sequence: number): Datagram {
+    this.#writer.cut(0)
+    return packInto(this.#writer, requests, from, sequence, this.#limits)
+  }
+}
+
 /**
- * As many requests from `from` on as fit. Only the last one asks for an acknowledgement; the kernel tells of errors
- * without being asked (netlink_rcv_skb() of net/netlink/af_netlink.c).
+ * Only the last request asks for an acknowledgement; the kernel tells of errors without being asked (netlink_rcv_skb() of
+ * net/netlink/af_netlink.c).
  */
-export const packDatagram = (
+const packInto = (
+  writer: Writer,
   requests: readonly Request[],
   from: number,
   sequence: number,
   limits: DatagramLimits,
 ): Datagram => {
-  const writer = new Writer(Math.min(limits.bytes, 16 * 1024))
   const indexes: number[] = []
   const unsendable: { index: number; error: KernelError }[] = []
   let last = 0
