@@ -4,15 +4,17 @@ import { KernelError } from '../../kernel/netlink/error.ts'
 import type { LinkLoss } from '../../kernel/route/interface-address.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { HostState } from '../../model/host.ts'
-import type { Family, IP } from '../../model/ip.ts'
+import type { Family } from '../../model/ip.ts'
 import type { ServiceKey, ServicePortId } from '../../model/names.ts'
 import { schedulers } from '../../model/scheduling.ts'
 import type { Backend, Capabilities, Change, FlowTargets, Observed, Support } from '../backend.ts'
-import { ruleTables } from '../rules/rule-table.ts'
 import { SetStore } from '../rules/set-store.ts'
 import { type WriterParts, writePlan } from './apply.ts'
 import { absorb } from './belief.ts'
 import { claimsOf, winner } from './claims.ts'
+import { countAll } from './counts.ts'
+import { DeviceLoss } from './device-loss.ts'
+import { checkDrains } from './drain-check.ts'
 import { DrainLedger } from './drain-ledger.ts'
 import { IpvsBackendError, rejected } from './error.ts'
 import { lacksOf } from './lacks.ts'
@@ -25,12 +27,12 @@ import type { PortProblems, ProblemReports } from './problem-reports.ts'
 import { removeIpvs } from './remove.ts'
 import { setSchema } from './schema.ts'
 import { Serial } from './serial.ts'
-import { sameServer, type TaggedChange, type WantedServer } from './server-diff.ts'
+import { sameServer, type WantedServer } from './server-diff.ts'
 import { type SetRole, setName } from './sets.ts'
 import { type IpvsSettings, ipvsDevice } from './settings.ts'
 import { withScheduler } from './stand-in.ts'
 import { renderIpvs } from './text.ts'
-import { type Written, writeServers } from './write-servers.ts'
+import type { Written } from './write-servers.ts'
 
 /** The kernel knows no `random`: in a state it stands for the scheduler that the configuration names. */
 export const ipvsCapabilities: Capabilities = {
@@ -74,17 +76,13 @@ export class IpvsBackend implements Backend<IpvsPlan> {
   readonly #drains: Periodic
   readonly #looks: Periodic
   readonly #life = new AbortController()
-  /** Addresses of kube-ipvs0 whose loss would be news. */
-  readonly #bound = new Set<IP>()
+  readonly #loss = new DeviceLoss()
   /** Schedulers that the kernel has turned out to lack. */
   readonly #lacking = new Set<string>()
   #belief: Belief | undefined
   /** Nothing is known to differ from what is believed. */
   #trusted = false
   #watching = false
-  /** What kube-ipvs0 has lost since the last look, by whomever, and had then or has had since. */
-  readonly #lost = new Set<IP>()
-  #lostDevice: Exclude<LinkLoss['kind'], 'addresses'> | undefined
 
   constructor(parts: IpvsParts) {
     const { family, ipset, settings, timers, problems } = parts
@@ -97,7 +95,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     })
     this.#writer = {
       ...parts,
-      ...{ sets: this.#sets, bound: this.#bound },
+      ...{ sets: this.#sets, bound: this.#loss.bound },
       withDefault: (server) => withScheduler(server, settings.scheduler),
     }
     const onError = parts.onError ?? (() => {})
@@ -126,8 +124,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
       }
       // Until the plan that is made of this is applied nothing else is written.
       this.#trusted = false
-      this.#bound.clear()
-      this.#forgetLoss()
+      this.#loss.reset()
       watch.compared(this.family, signal)
       const formerAddresses = this.#belief?.host.addresses ?? []
       const found = await observeIpvs(this.#parts, this.family, signal, { formerAddresses })
@@ -184,7 +181,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     if (outcome.kind === 'replace') {
       this.#belief = outcome.belief
       this.#draining.retain(new Set(draining.keys()))
-      for (const ip of outcome.belief.addresses.keys()) this.#bound.add(ip)
+      for (const ip of outcome.belief.addresses.keys()) this.#loss.bound.add(ip)
     } else if (this.#belief !== undefined) this.#belief = absorb(this.#belief, outcome.delta)
     let isNew = false
     for (const servers of draining.values()) if (this.#draining.set(servers, now)) isNew = true
@@ -240,25 +237,16 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     return { ...wanted, server: withScheduler(wanted.server, this.#parts.settings.scheduler) }
   }
 
-  /** Those without connections go, and those that have had time enough. */
   async #checkDrains(signal: AbortSignal): Promise<'again' | 'done'> {
     // What was found may be about to be raised again.
     if (!this.#trusted) return 'again'
     const { ipvs, settings, timers } = this.#parts
-    const changes: TaggedChange[] = []
-    for (const { id } of [...this.#draining.servers()]) {
-      const found = await ipvs.realServers(id, signal)
-      // A plan is made already, and counts on those that drain.
-      if (this.#serial.contended) break
-      changes.push(...this.#draining.check(id, found, timers.monotonic(), settings.drainMs))
-    }
+    const parts = { ipvs, ledger: this.#draining, limitMs: settings.drainMs, now: () => timers.monotonic() }
+    let isDone = false
     try {
-      const { stale, failure, rejections } = await writeServers(ipvs, changes, this.#writer.withDefault, signal)
-      if (stale !== undefined || failure !== undefined || rejections.length > 0) this.#drifted('elementsChanged')
-    } catch (error) {
-      // What should have gone is forgotten already: only a look finds it again.
-      this.#drifted('elementsChanged')
-      throw error
+      isDone = await checkDrains({ ...parts, hasToEnd: () => this.#serial.contended }, signal)
+    } finally {
+      if (!isDone && !signal.aborted) this.#drifted('elementsChanged')
     }
     return this.#draining.size > 0 ? 'again' : 'done'
   }
@@ -276,21 +264,13 @@ export class IpvsBackend implements Backend<IpvsPlan> {
 
   /** What is lost between a look and the end of the write that follows it is told after that. */
   #onLoss(loss: LinkLoss): void {
-    if (loss.kind === 'addresses') for (const ip of loss.ips) this.#lost.add(ip)
-    else this.#lostDevice = loss.kind
+    this.#loss.add(loss)
     if (this.#trusted) this.#tellLoss()
   }
 
   #tellLoss(): void {
-    const isOurs = this.#lostDevice !== undefined || [...this.#lost].some((ip) => this.#bound.has(ip))
-    if (isOurs && this.#belief !== undefined)
-      this.#drifted(this.#lostDevice === 'link' ? 'tableDeleted' : 'elementsChanged')
-    this.#forgetLoss()
-  }
-
-  #forgetLoss(): void {
-    this.#lost.clear()
-    this.#lostDevice = undefined
+    const lost = this.#loss.take()
+    if (lost !== undefined) this.#drifted(lost === 'link' ? 'tableDeleted' : 'elementsChanged')
   }
 
   untouched(signal: AbortSignal): Promise<boolean> {
@@ -324,17 +304,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
   }
 
   counts(): ReadonlyMap<string, number> {
-    const counts = new Map<string, number>()
-    const { rules, claims, addresses } = this.#belief ?? noBelief
-    for (const table of ruleTables) counts.set(table, rules[table])
-    for (const [name, entries] of this.#sets.counts()) counts.set(name, entries)
-    let realServers = 0
-    for (const list of claims.values()) realServers += winner(list)?.realServers.length ?? 0
-    counts.set('virtual-servers', claims.size)
-    counts.set('real-servers', realServers)
-    counts.set('draining-real-servers', this.#draining.size)
-    counts.set(ipvsDevice, addresses.size)
-    return counts
+    return countAll({ belief: this.#belief, sets: this.#sets.counts(), draining: this.#draining.size })
   }
 
   tidy(signal: AbortSignal): Promise<number> {
@@ -362,5 +332,4 @@ export class IpvsBackend implements Backend<IpvsPlan> {
   }
 }
 
-const noBelief = { rules: { mangle: 0, filter: 0, nat: 0 }, claims: new Map(), addresses: new Map() }
 const noNews = { lacking: new Set<string>() }
