@@ -1,4 +1,5 @@
 import type { Backend } from '../../src/backends/backend.ts'
+import { ipvsDevice } from '../../src/backends/ipvs/settings.ts'
 import { NetlinkRoute } from '../../src/kernel/route/netlink-route.ts'
 import type { ModelChange } from '../../src/model/change.ts'
 import type { Family, IP } from '../../src/model/ip.ts'
@@ -85,7 +86,8 @@ export class InProcessProxy {
   async #watchAddresses(): Promise<void> {
     const route = new NetlinkRoute()
     const ips = (list: readonly { readonly ip: IP }[]): readonly IP[] => list.map(({ ip }) => ip)
-    const present = await route.watchAddresses((list) => void this.#addressesChanged(ips(list)), this.#ended.signal)
+    const onChange = (list: readonly { readonly ip: IP }[]): void => void this.#addressesChanged(ips(list))
+    const present = await route.watchAddresses(onChange, this.#ended.signal, { ignore: ipvsDevice })
     this.#addresses = ips(present)
   }
 
