@@ -19,7 +19,7 @@ export interface FirstSync {
   readonly sent: Sent
 }
 
-/** An endpoint comes, goes, is replaced or unready for a while; or its weight is another one. */
+/** What happens to one endpoint. */
 export type IpvsChangeKind = ChangeKind | 'weight'
 
 /** One change, from being handed over to `applied`, in milliseconds. */

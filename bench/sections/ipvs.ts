@@ -20,7 +20,7 @@ export const ipvsSection = async (bench: Bench): Promise<void> => {
   }
   const plan: GuestPlan = {
     ...{ seed: options.seed, services: options.ipvs.services, endpoints: options.endpoints, few: 10 },
-    ...(options.quick ? { rounds: 2, changes: 100 } : { rounds: 5, changes: 400 }),
+    ...(options.quick ? { rounds: 2, changes: 300 } : { rounds: 5, changes: 600 }),
   }
   await begin(title)
   const guest = { script: program, args: [JSON.stringify(plan)], timeoutMs: limitMs, mem: memoryMiB }
