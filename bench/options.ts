@@ -58,7 +58,7 @@ const iptablesServices = 5_000
 const ipvsServices = 2_000
 
 export const usage = `usage: npm run bench -- [OPTION...]
-  --quick          2,000 Services and fewer repetitions: some two minutes
+  --quick          2,000 Services and fewer repetitions: some four minutes
   --only NAME,...  these sections: ${sectionNames.join(', ')}
   --services N     instead of 20,000
   --endpoints N    of each Service, instead of 8
