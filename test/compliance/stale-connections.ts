@@ -45,7 +45,12 @@ const web = (net: Net, reset: boolean, pods: readonly (readonly [Server, Endpoin
     ),
   ])
 
-export const playStaleConnections = async (backend: BackendUnderTest, stage: Stage): Promise<void> => {
+/** `unserved`: what becomes of a connection to a Service without endpoints. */
+export const playStaleConnections = async (
+  backend: BackendUnderTest,
+  stage: Stage,
+  unserved: 'ECONNRESET' | 'hangs',
+): Promise<void> => {
   const pod = stage.host('pod-1')
   /** Nothing is answered any more, nor refused. */
   const die = (): Promise<string> =>
@@ -61,21 +66,24 @@ export const playStaleConnections = async (backend: BackendUnderTest, stage: Sta
   const cases: readonly Case[] = [
     { name: 'vanished, another one is there', after: [[['pod-2']]], expect: 'ECONNRESET' },
     { name: 'vanished, another one comes later', after: [[], [['pod-2']]], expect: 'ECONNRESET' },
-    { name: 'vanished, the last one', after: [[]], expect: 'hangs' },
+    { name: 'vanished, the last one', after: [[]], expect: unserved },
     { name: 'vanished, not asked for', reset: false, after: [[['pod-2']]], expect: 'hangs' },
     { name: 'was terminating', after: [[['pod-1', leaving], ['pod-2']], [['pod-2']]], expect: 'hangs' },
     { name: 'is there, not ready', after: [[['pod-1', { ready: false, serving: false }], ['pod-2']]], expect: 'hangs' },
   ]
   const play = async (t: Test, net: Net, { reset = true, after, expect }: Case): Promise<void> => {
     await backend.start(web(net, reset, [['pod-1']]), defaultSettings)
-    const fronts = [clusterFront(net), ...externalFronts(net)]
-    const seen = fronts.map(({ ip, port }) =>
-      stage.host('client').run([process.execPath, '-e', client(ip, port, 4_500)]),
+    const clients = [
+      ...[clusterFront(net), ...externalFronts(net)].map((front) => ({ ...front, from: 'client' as const })),
+      { ...clusterFront(net), from: 'node' as const },
+    ]
+    const seen = clients.map(({ from, ip, port }) =>
+      stage.host(from).run([process.execPath, '-e', client(ip, port, 4_500)]),
     )
     await eventually(
       () =>
         sh(`conntrack -L -f ${net.family.toLowerCase()} -p tcp 2>/dev/null`).match(/ESTABLISHED .*ASSURED/g)?.length,
-      (count) => count === fronts.length,
+      (count) => count === clients.length,
     )
     await die()
     for (const pods of after) {
@@ -84,7 +92,7 @@ export const playStaleConnections = async (backend: BackendUnderTest, stage: Sta
     }
     const outcomes = (await Promise.all(seen)).map((text) => text.trim())
     await live()
-    for (const [i, { what }] of fronts.entries()) t.equal(outcomes[i], expect, what)
+    for (const [i, { what, from }] of clients.entries()) t.equal(outcomes[i], expect, `${from} to ${what}`)
     await backend.stop()
     await backend.cleanup()
     sh('conntrack -F')

@@ -100,6 +100,8 @@ export class Tracer implements PacketTracer {
     while (rest !== '') {
       let got = take(/^ct state new\b/)
       if (got !== undefined) continue
+      // What is traced is the first packet of its connection.
+      if (take(/^tcp flags != syn \/ syn,ack\b/) !== undefined) break
       got = take(/^ct status dnat\b/)
       if (got !== undefined) {
         if (packet.translated) continue

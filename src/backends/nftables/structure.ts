@@ -15,8 +15,12 @@ import {
   tableName,
 } from './schema.ts'
 
-/** The chain that refuses with an ICMP error; also the target of no-endpoint elements. */
+/**
+ * The chain that refuses; also the target of no-endpoint elements. To conntrack the first packet that it sees of an
+ * established TCP connection is new, too, and of those only a reset ends the connection: an ICMP error does not (RFC 5461).
+ */
 export const rejectChain = 'reject-chain'
+const rejectRules = ['tcp flags != syn / syn,ack reject with tcp reset', 'reject']
 
 export interface BaseHook {
   readonly type: 'filter' | 'nat'
@@ -106,7 +110,7 @@ export const fixedChains = (host: HostState): readonly FixedChain[] => {
     regular('service-endpoints-check', `${server} vmap @no-endpoint-services`),
     regular('nodeport-endpoints-check', `${toNode.filter} ${nodePort} vmap @no-endpoint-nodeports`),
     regular('cluster-ips-check', `${ip} daddr @cluster-ips reject`, `${ip} daddr @service-cidrs drop`),
-    regular(rejectChain, 'reject'),
+    regular(rejectChain, ...rejectRules),
     { ...regular(recorderName), elsewhere: true },
     regular(
       'masquerading',
