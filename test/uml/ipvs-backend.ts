@@ -2,10 +2,11 @@
  * For the guest: mode ipvs on a kernel that has IPVS, as processes of weir come, go and start again, with connections open
  * meanwhile. Prints what was found beside what was wanted (comparison.ts).
  */
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { prepareIpvs } from '../../src/backends/ipvs/prepare.ts'
 import { NetlinkIpvs } from '../../src/kernel/ipvs/netlink-ipvs.ts'
 import { ProcSysctl } from '../../src/kernel/sysctl/proc-sysctl.ts'
@@ -21,6 +22,11 @@ const { signal } = new AbortController()
 const run = (command: string): string => {
   const [program = '', ...args] = command.split(' ')
   return execFileSync(program, args, { encoding: 'utf8' })
+}
+/** Without stopping this process, whose own programs may have the xtables lock. */
+const meddle = async (command: string): Promise<void> => {
+  const [program = '', ...args] = command.split(' ')
+  await promisify(execFile)(program, args)
 }
 
 const scene = await Scene.create()
@@ -189,7 +195,7 @@ weir = new RealIpvsRig({ drainMs: 1_000 })
 weir.apply(...cluster, ...pods(1))
 weir.setAddresses(addresses)
 await weir.mustSync()
-writeComparison('after the limit all go', await eventually(() => weights() === '10.244.0.1:1', 10), true)
+writeComparison('after the limit all go', await eventually(() => weights() === '10.244.0.1:1', 20), true)
 
 // Refusals.
 weir.apply(
@@ -239,7 +245,7 @@ for (const command of [
   'iptables-legacy -t mangle -F',
   'iptables-legacy -t nat -F KUBE-SERVICES',
 ]) {
-  run(command)
+  await meddle(command)
   const repaired = await eventually(() => `${state()}${rules()}` === whole, 20)
   writeComparison(
     `undone within seconds: ${command}`,

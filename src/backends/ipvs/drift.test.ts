@@ -107,18 +107,23 @@ describe('nothing is told', () => {
   })
 })
 
-it('looks less often where looking takes long, and never at real servers', async () => {
+it.each([
+  [10, 2_010],
+  [20, 4_020],
+  [100, 5_100],
+  [1_000, 21_000],
+])('a look that takes %d ms comes about every %d ms, and is never at real servers', async (tookMs, everyMs) => {
   let looks = 0
   kernel.ipvs.realServers = () => Promise.reject(new Error('not asked'))
   const { virtualServers } = kernel.ipvs
   kernel.ipvs.virtualServers = async (signal) => {
     looks++
     const found = await virtualServers.call(kernel.ipvs, signal)
-    await timers.sleep(50, new AbortController().signal)
+    await timers.sleep(tookMs, new AbortController().signal)
     return found
   }
-  await timers.advance(200_000)
-  // Two families, each at most one part in 200 of the time.
-  expect(looks).toBeGreaterThan(20)
-  expect(looks).toBeLessThanOrEqual(44)
+  await timers.advance(600_000)
+  const each = looks / 2
+  expect(each).toBeGreaterThan(0.9 * (600_000 / everyMs))
+  expect(each).toBeLessThan(1.1 * (600_000 / everyMs))
 })

@@ -111,7 +111,8 @@ export const fixedLayout = (host: HostState, settings: IpvsSettings): FixedLayou
           rule('masquerade traffic to external IPs', ...server('EXTERNAL-IP'), ...markMasquerade),
           // Before NodePorts, as an address of kube-ipvs0 is local, and may have a port that is another Service's NodePort.
           ...guarded.map((role) => ruleText(...server(role), ...accept)),
-          ruleText('-m', 'addrtype', '--dst-type', 'LOCAL', '-j', 'KUBE-NODE-PORT'),
+          // The sets hold ports alone: at an address that takes no NodePorts the node itself would be masqueraded in vain.
+          ruleText(...['-m', 'addrtype', '!', '--src-type', 'LOCAL', '--dst-type', 'LOCAL', '-j', 'KUBE-NODE-PORT']),
         ),
         fixedChain(
           'KUBE-LOAD-BALANCER',

@@ -5,6 +5,7 @@ import type { ForwardingMethod } from '../../model/connections.ts'
 import type { ServiceState, Target } from '../../model/desired.ts'
 import type { SchedulerFlag } from '../../model/scheduling.ts'
 import type { TrafficPolicy } from '../../model/service.ts'
+import { canDrain } from './can-drain.ts'
 import type { VirtualServerShape } from './layout-types.ts'
 import type { IpvsSettings } from './settings.ts'
 
@@ -23,6 +24,8 @@ export const shapeOf = (state: ServiceState, settings: IpvsSettings): VirtualSer
   const flags = new Set<VirtualServerFlag>()
   if (affinitySeconds !== undefined) flags.add('persistent')
   for (const flag of scheduling.flags) if (flag.startsWith(`${scheduler}-`)) flags.add(kernelFlags[flag])
+  // Else the clients of a real server that drains are refused, instead of going to others.
+  if (scheduler === 'sh' || scheduler === 'mh') flags.add('sched1')
   // As kube-proxy does for the scheduler that it is started with.
   if (!asked && scheduler === 'mh') flags.add(kernelFlags['mh-port'])
   return {
@@ -33,12 +36,15 @@ export const shapeOf = (state: ServiceState, settings: IpvsSettings): VirtualSer
   }
 }
 
-/** Targets under a policy, and behind them what is drained: under policy Local, of this node. */
+/** Targets under a policy, and behind them what is drained, if the scheduler can: under policy Local, of this node. */
 export const targetsUnder = (
   policy: TrafficPolicy,
   { cluster, local, drained = [] }: ServiceState,
-): readonly Target[] =>
-  policy === 'Local' ? [...local, ...drained.filter((target) => target.local)] : [...cluster, ...drained]
+  scheduler: string,
+): readonly Target[] => {
+  const draining = canDrain(scheduler) ? drained : []
+  return policy === 'Local' ? [...local, ...draining.filter((target) => target.local)] : [...cluster, ...draining]
+}
 
 export const realServers = (targets: readonly Target[], forwarding: ForwardingMethod): readonly RealServer[] =>
   targets.map(({ ip, port, weight }) => ({ ip, port, forwarding, weight, upperThreshold: 0, lowerThreshold: 0 }))

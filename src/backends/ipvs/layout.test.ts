@@ -271,20 +271,29 @@ describe('schedulers', () => {
     expect(shapeOf({ scheduler: 'sed' }, { scheduler: 'wlc' })).toEqual({ ...plain, scheduler: 'sed' })
   })
 
+  it('leave nothing to drain to dh, which would refuse its clients', () => {
+    const drained = [targetOf(pod(3), { weight: 0 })]
+    const ips = (scheduler: Scheduling['scheduler']) =>
+      laidOut({ drained, scheduling: { ...defaultScheduling, scheduler } }).servers[0]?.realServers.map(({ ip }) => ip)
+    expect(ips('sh')).toContain(pod(3))
+    expect(ips('dh')).not.toContain(pod(3))
+  })
+
+  // sched1 is the fallback: what drains must not refuse anybody.
   it.each<[Scheduling['scheduler'], Scheduling['flags'], readonly string[]]>([
     ['sh', ['sh-fallback', 'sh-port'], ['sched1', 'sched2']],
-    ['sh', ['sh-port'], ['sched2']],
+    ['sh', ['sh-port'], ['sched1', 'sched2']],
     ['mh', ['mh-port', 'mh-fallback'], ['sched1', 'sched2']],
-    ['mh', [], []],
+    ['mh', [], ['sched1']],
     ['rr', ['sh-port'], []],
   ])('%s with %j has %j', (scheduler, flags, expected) => {
     expect(shapeOf({ scheduler, flags })?.flags).toEqual(expected)
   })
 
   it('heed the port when mh is configured for all, as in kube-proxy', () => {
-    expect(shapeOf({}, { scheduler: 'mh' })?.flags).toEqual(['sched2'])
-    expect(shapeOf({ scheduler: 'mh' }, { scheduler: 'mh' })?.flags).toEqual([])
-    expect(shapeOf({}, { scheduler: 'sh' })?.flags).toEqual([])
+    expect(shapeOf({}, { scheduler: 'mh' })?.flags).toEqual(['sched1', 'sched2'])
+    expect(shapeOf({ scheduler: 'mh' }, { scheduler: 'mh' })?.flags).toEqual(['sched1'])
+    expect(shapeOf({}, { scheduler: 'sh' })?.flags).toEqual(['sched1'])
   })
 
   it('S8.1 remember each client address', () => {

@@ -41,7 +41,7 @@ const listsOf = (state: ServiceState) => {
   const made = new Map<string, readonly RealServer[]>()
   return (policy: TrafficPolicy, forwarding: ForwardingMethod): readonly RealServer[] => {
     const key = `${policy} ${forwarding}`
-    const list = made.get(key) ?? realServers(targetsUnder(policy, state), forwarding)
+    const list = made.get(key) ?? realServers(targetsUnder(policy, state, shape.scheduler), forwarding)
     made.set(key, list)
     return list
   }

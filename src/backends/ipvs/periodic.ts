@@ -18,8 +18,11 @@ export interface PeriodicOptions {
   readonly onError: (error: unknown) => void
 }
 
-/** Work may take one part in so many of the time. */
-const shareOfTime = 200
+/** Work is to take one part in so many of the time, */
+const usualShare = 200
+/** but is not put off for longer than this, unless it would take one part in so many then. */
+const longestMs = 5_000
+const largestShare = 20
 /** What it took so many times is looked at: a process that had to wait for a processor did not work for longer. */
 const remembered = 4
 
@@ -66,7 +69,7 @@ export class Periodic {
         const { result, tookMs } = await this.#turn(signal)
         if (result === 'done' && !this.#soon) break
         took = [...took, tookMs].slice(-remembered)
-        pauseMs = Math.max(everyMs, Math.min(...took) * shareOfTime)
+        pauseMs = pauseAfter(Math.min(...took), everyMs)
       } catch (error) {
         if (signal.aborted) break
         pauseMs = everyMs
@@ -92,3 +95,6 @@ export class Periodic {
     this.#sleep = undefined
   }
 }
+
+const pauseAfter = (tookMs: number, everyMs: number): number =>
+  Math.max(everyMs, Math.min(tookMs * usualShare, Math.max(longestMs, tookMs * largestShare)))

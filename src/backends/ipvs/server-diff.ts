@@ -2,6 +2,7 @@ import type { IpvsChange, RealServer, VirtualServer, VirtualServerId } from '../
 import { hostPort, virtualServerName } from '../../kernel/ipvs/names.ts'
 import type { ServiceKey } from '../../model/names.ts'
 import type { Protocol } from '../../model/protocol.ts'
+import { canDrain } from './can-drain.ts'
 
 export interface WantedServer {
   readonly server: VirtualServer
@@ -63,7 +64,7 @@ export class ServerDiff {
     return [...this.#servers, ...this.#realServers, ...this.#removals, ...this.#deletions]
   }
 
-  #compare(found: readonly RealServer[], { server: { id }, realServers, protocol, tag }: WantedServer): void {
+  #compare(found: readonly RealServer[], { server: { id, scheduler }, realServers, protocol, tag }: WantedServer): void {
     const left = new Map(found.map((server) => [realServerName(server), server]))
     // The kernel puts each one first, so that the last one wanted has to be added first.
     for (const server of realServers.toReversed()) {
@@ -77,7 +78,7 @@ export class ServerDiff {
     const draining: RealServer[] = []
     for (const server of left.values()) {
       // A datagram more or less is no connection: there is nothing to keep.
-      if (protocol === 'UDP') {
+      if (protocol === 'UDP' || !canDrain(scheduler)) {
         this.#removals.push({ change: { kind: 'deleteRealServer', id, server }, tag })
         continue
       }
