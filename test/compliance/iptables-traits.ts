@@ -32,6 +32,9 @@ export const iptablesTraits: Traits = {
   pings: 'routed',
   // KUBE-EXTERNAL-SERVICES is hooked into INPUT and FORWARD, not into OUTPUT.
   externalFromNode: 'routed',
+  unusedExternalPorts: 'routed',
+  fromNodeUndetected: 'direct',
+  lackedScheduler: 'lc',
   rangesWithoutEndpoints: false,
   affinityOf: 'servicePort',
   staleFlows: 'moved',

@@ -1,9 +1,20 @@
+import { execFileSync } from 'node:child_process'
+import { networkInterfaces } from 'node:os'
 import t from 'tap'
+import { ipvsDevice } from '../../src/backends/ipvs/settings.ts'
 import type { Protocol } from '../../src/model/protocol.ts'
 import { allTables, type TableTitle } from './all-tables.ts'
 import { IpvsUnderTest } from './ipvs.ts'
 import { playTable } from './run-flows.ts'
 import { Stage } from './stage.ts'
+
+/** Parts of all tables that take about as long as each other: starts are what takes time in a guest, and so do changed settings. */
+export const quarters = {
+  masquerade: ['masquerade'],
+  policies: ['policies', 'edges'],
+  reach: ['reach', 'NodePort addresses'],
+  endpoints: ['endpoints', 'topology', 'source ranges', 'unwanted', 'ownership', 'weights'],
+} as const satisfies Readonly<Record<string, readonly TableTitle[]>>
 
 /** Plays tables on a stage of its own, which goes with the test. For a guest. */
 export const playIpvs = async (
@@ -13,5 +24,22 @@ export const playIpvs = async (
   const stage = await Stage.create(protocols)
   t.teardown(() => stage.close())
   const backend = new IpvsUnderTest()
-  for (const title of titles) await playTable(title, allTables[title], { backend, stage, protocols })
+  for (const title of titles) await playTable(title, allTables[title], { backend, stage, protocols, keep: true })
+  await t.test('clean-up leaves nothing', async (t) => {
+    t.match(leftovers(), { servers: /->/, device: true, sets: /KUBE-/, rules: /KUBE-/ }, 'there was something')
+    await backend.cleanup()
+    t.same(leftovers(), { servers: '', device: false, sets: '', rules: '' })
+  })
 }
+
+const run = (program: string, ...args: readonly string[]): string => execFileSync(program, args, { encoding: 'utf8' })
+
+/** What mode ipvs has in the kernel. */
+export const leftovers = () => ({
+  servers: run('ipvsadm', '-S', '-n').replaceAll(/^-a .*-r/gm, '->'),
+  device: Object.hasOwn(networkInterfaces(), ipvsDevice),
+  sets: run('ipset', 'list', '-n'),
+  rules: ['iptables-legacy-save', 'ip6tables-legacy-save']
+    .flatMap((program) => run(program).match(/^(?::|-A \S+ .*-j )(?:KUBE|WEIR)-.*$/gm) ?? [])
+    .join('\n'),
+})

@@ -28,6 +28,12 @@ export const ipvsTraits: Traits = {
   unusedClusterIPs: 'routed',
   pings: 'routed',
   externalFromNode: 'refused',
+  // External addresses, too.
+  unusedExternalPorts: 'refused',
+  // IPVS translates behind the rules that know the cluster IP; what the node sends looks alike then, whatever it is for.
+  fromNodeUndetected: 'masqueraded',
+  // The kernel of guests does not have it.
+  lackedScheduler: 'twos',
   rangesWithoutEndpoints: true,
   affinityOf: 'address',
   staleFlows: 'moved',

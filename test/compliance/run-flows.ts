@@ -20,6 +20,8 @@ export interface FlowRun {
   readonly backend: BackendUnderTest
   readonly stage: Stage
   readonly protocols: readonly Protocol[]
+  /** The rules stay when a table is through, and the next one starts over them. */
+  readonly keep?: boolean
 }
 
 /**
@@ -29,7 +31,7 @@ export interface FlowRun {
 export const playTable = async (
   name: string,
   table: FlowTable,
-  { backend, stage, protocols }: FlowRun,
+  { backend, stage, protocols, keep = false }: FlowRun,
 ): Promise<void> => {
   for (const net of nets) {
     for (const protocol of protocols) {
@@ -44,7 +46,7 @@ export const playTable = async (
           await playCase(t, flow, protocol, stage, backend.traits)
         }
         await backend.stop()
-        await backend.cleanup()
+        if (!keep) await backend.cleanup()
       })
     }
   }

@@ -39,6 +39,12 @@ export interface Traits extends Capabilities {
   readonly pings: 'refused' | 'routed'
   /** S6.5: what the node itself sends to an external IP or load balancer IP elsewhere that has no endpoints. */
   readonly externalFromNode: 'refused' | 'routed'
+  /** S10.1: ports of external addresses that no Service has. */
+  readonly unusedExternalPorts: 'refused' | 'routed'
+  /** S11.2: what the node itself sends to a cluster IP, from an address of its own choice, without a detector. */
+  readonly fromNodeUndetected: 'direct' | 'masqueraded'
+  /** S8.2: a scheduler to ask for that is not to be had. */
+  readonly lackedScheduler: 'lc' | 'twos'
   /** S7.4 */
   readonly rangesWithoutEndpoints: boolean
   /** S8.5: UDP flows whose endpoint is gone. */

@@ -44,7 +44,7 @@ const modeName = (mode: DetectLocal): string => {
   }
 }
 
-export const masquerade: FlowTable = (net, protocol) => {
+export const masquerade: FlowTable = (net, protocol, traits) => {
   const cluster = clusterFront(net)
   const objects = [service(net, protocol), ready(net, protocol, 'pod-1', 'remote-1')]
   const other = net === ipv4 ? ipv6 : ipv4
@@ -64,7 +64,7 @@ export const masquerade: FlowTable = (net, protocol) => {
         return from === 'node' ? { ...to(cluster, from, expect), source: net.nodeSecond } : to(cluster, from, expect)
       }),
     }) satisfies FlowCase
-  const everyone = sources
+  const everyone = sources.filter((from) => from !== 'node' || traits.fromNodeUndetected === 'direct')
   return [
     ...modes(net).map(({ mode, local }) => clusterIP(modeName(mode), { detectLocal: mode }, local)),
     ...modes(net)

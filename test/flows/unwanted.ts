@@ -19,6 +19,7 @@ export const unwanted: FlowTable = (net, protocol, traits) => {
   const everyone = ['client', 'pod-2', 'node'] as const
   const objects = [service(net, protocol, { port: { port: 81 } }), ready(net, protocol, 'pod-1')]
   const unusedPort: Expectation = traits.unusedPorts === 'refused' ? refused : toElsewhere
+  const unusedExternalPort: Expectation = traits.unusedExternalPorts === 'refused' ? refused : toElsewhere
   const unusedIP: Expectation = traits.unusedClusterIPs === 'dropped' ? dropped : toElsewhere
   const free: Front = { what: 'free ClusterIP', ip: net.clusterIP(99), port }
   return [
@@ -76,12 +77,12 @@ export const unwanted: FlowTable = (net, protocol, traits) => {
       packets: [to(free, 'client', unusedIP), to({ ...free, ip: net.clusterIP(98) }, 'client', toElsewhere)],
     },
     {
-      name: 'other ports of external addresses are not ours',
+      name: `other ports of external addresses: ${traits.unusedExternalPorts}`,
       rules: ['S10.1', 'S2.3', 'S2.4'],
       objects: [exposed(net, protocol, { port: { port: 81 } }), ready(net, protocol, 'pod-1')],
       packets: [
-        { from: 'client', to: net.externalIP(1), port, expect: toElsewhere },
-        { from: 'client', to: net.vip(1), port, expect: toElsewhere },
+        { from: 'client', to: net.externalIP(1), port, expect: unusedExternalPort },
+        { from: 'client', to: net.vip(1), port, expect: unusedExternalPort },
       ],
     },
   ]

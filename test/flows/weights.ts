@@ -5,7 +5,7 @@ import { clusterFront, endpoint, exposed, externalFronts, leaving, ready, servic
 
 const pods = ['pod-1', 'pod-2', 'remote-1'] as const
 
-export const weights: FlowTable = (net, protocol) => {
+export const weights: FlowTable = (net, protocol, traits) => {
   const cluster = clusterFront(net)
   const [onNode] = externalFronts(net)
   if (onNode === undefined) throw new TypeError('a front is missing')
@@ -48,7 +48,9 @@ export const weights: FlowTable = (net, protocol) => {
         'weir.dev/scheduler': scheduler,
       }),
     ),
-    scheduled('a scheduler that the backend lacks, or that nobody knows, is random', { 'weir.dev/scheduler': 'lc' }),
+    scheduled('a scheduler that the backend lacks, or that nobody knows, is random', {
+      'weir.dev/scheduler': traits.lackedScheduler,
+    }),
     scheduled('not a scheduler', { 'weir.dev/scheduler': 'no such' }),
     scheduled('broken weights', { 'weir.dev/weights': '{' }),
     scheduled("kube-router's name", { 'kube-router.io/service.scheduler': 'rr' }),

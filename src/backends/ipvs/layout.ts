@@ -7,7 +7,7 @@ import { setElements } from './layout-elements.ts'
 import { forwardingOf } from './layout-forwarding.ts'
 import { type Front, type FrontKind, frontsOf } from './layout-fronts.ts'
 import { realServers, shapeOf, targetsUnder } from './layout-servers.ts'
-import type { AddressServer, InsideServer, LayoutProblem, ServiceLayout } from './layout-types.ts'
+import type { AddressServer, InsideServer, LayoutProblem, ServiceLayout, VirtualServerShape } from './layout-types.ts'
 import type { IpvsSettings } from './settings.ts'
 
 /** Everything that one service port needs in one family. Pure: equal states give equal layouts, in equal order. */
@@ -16,7 +16,7 @@ export const layoutService = (state: ServiceState, host: HostState, settings: Ip
   const shape = shapeOf(state, settings)
   const fronts = frontsOf(state, host)
   const forwarding = forwardingOf(state, fronts)
-  const list = listsOf(state)
+  const list = listsOf(state, shape)
   const servers = fronts.map(({ kind, ip, port }): AddressServer => {
     const policy = kind === 'clusterIP' ? state.internalPolicy : state.externalPolicy
     const nodePort = kind === 'nodePort'
@@ -37,11 +37,11 @@ export const layoutService = (state: ServiceState, host: HostState, settings: Ip
 }
 
 /** Equal lists are the same array. */
-const listsOf = (state: ServiceState) => {
+const listsOf = (state: ServiceState, { scheduler }: VirtualServerShape) => {
   const made = new Map<string, readonly RealServer[]>()
   return (policy: TrafficPolicy, forwarding: ForwardingMethod): readonly RealServer[] => {
     const key = `${policy} ${forwarding}`
-    const list = made.get(key) ?? realServers(targetsUnder(policy, state, shape.scheduler), forwarding)
+    const list = made.get(key) ?? realServers(targetsUnder(policy, state, scheduler), forwarding)
     made.set(key, list)
     return list
   }

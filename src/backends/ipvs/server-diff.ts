@@ -64,7 +64,10 @@ export class ServerDiff {
     return [...this.#servers, ...this.#realServers, ...this.#removals, ...this.#deletions]
   }
 
-  #compare(found: readonly RealServer[], { server: { id, scheduler }, realServers, protocol, tag }: WantedServer): void {
+  #compare(
+    found: readonly RealServer[],
+    { server: { id, scheduler }, realServers, protocol, tag }: WantedServer,
+  ): void {
     const left = new Map(found.map((server) => [realServerName(server), server]))
     // The kernel puts each one first, so that the last one wanted has to be added first.
     for (const server of realServers.toReversed()) {
