@@ -14,7 +14,7 @@ const tally = await runKernelTests(
     only: process.argv.slice(2),
     // They wait more than they work: for silence, for time-outs, for timers of the kernel.
     parallel: availableParallelism() + 1,
-    fileLimitMs: 180_000,
+    fileLimitMs: 240_000,
     missing: missingMeans(),
     print: (text) => process.stdout.write(text),
   },
