@@ -1,5 +1,4 @@
 import type { RulesetWatch } from '../../kernel/iptables/ruleset-watch.ts'
-import { virtualServerName } from '../../kernel/ipvs/names.ts'
 import { KernelError } from '../../kernel/netlink/error.ts'
 import type { LinkLoss } from '../../kernel/route/interface-address.ts'
 import type { ServiceState } from '../../model/desired.ts'
@@ -11,7 +10,7 @@ import type { Backend, Capabilities, Change, FlowTargets, Observed, Support } fr
 import { SetStore } from '../rules/set-store.ts'
 import { type WriterParts, writePlan } from './apply.ts'
 import { absorb } from './belief.ts'
-import { claimsOf, winner } from './claims.ts'
+import { claimsOf } from './claims.ts'
 import { countAll } from './counts.ts'
 import { DeviceLoss } from './device-loss.ts'
 import { checkDrains } from './drain-check.ts'
@@ -27,11 +26,12 @@ import type { PortProblems, ProblemReports } from './problem-reports.ts'
 import { removeIpvs } from './remove.ts'
 import { setSchema } from './schema.ts'
 import { Serial } from './serial.ts'
-import { sameServer, type WantedServer } from './server-diff.ts'
+import type { WantedServer } from './server-diff.ts'
 import { type SetRole, setName } from './sets.ts'
 import { type IpvsSettings, ipvsDevice } from './settings.ts'
 import { withScheduler } from './stand-in.ts'
 import { renderIpvs } from './text.ts'
+import { type Believed, membersHold, realServersHold, virtualServersHold } from './verify.ts'
 import type { Written } from './write-servers.ts'
 
 /** The kernel knows no `random`: in a state it stands for the scheduler that the configuration names. */
@@ -62,6 +62,8 @@ export interface IpvsParts extends IpvsKernel {
 
 const drainCheckMs = 3_000
 const lookMs = 2_000
+/** So many virtual servers are compared without a pause for changes. */
+const portion = 64
 
 /** Services of one family as virtual servers of the kernel, with sets and a few fixed rules around them. */
 export class IpvsBackend implements Backend<IpvsPlan> {
@@ -273,23 +275,37 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     if (lost !== undefined) this.#drifted(lost === 'link' ? 'tableDeleted' : 'elementsChanged')
   }
 
-  untouched(signal: AbortSignal): Promise<boolean> {
-    return this.#serial.run(async () => this.#trusted && (await this.#isAsBelieved(signal)))
+  /** By all that looks leave out: real servers and members, in portions, so that no change has to wait for long. */
+  async untouched(signal: AbortSignal): Promise<boolean> {
+    const { ipvs, ipset } = this.#parts
+    const holds = (check: (believed: Believed) => Promise<boolean>): Promise<boolean> =>
+      this.#serial.run(async () => {
+        const believed = this.#believed()
+        return this.#trusted && believed !== undefined && (await check(believed))
+      })
+    if (!(await holds(() => this.#isAsBelieved(signal)))) return false
+    const kept = new Set([...this.#sets.counts()].map(([name]) => name))
+    const schema = setSchema(this.family)
+    if (!(await holds(({ belief }) => membersHold(ipset, schema, { belief, kept }, signal)))) return false
+    const names = [...(this.#belief?.claims.keys() ?? [])]
+    for (let start = 0; start < names.length; start += portion) {
+      const some = names.slice(start, start + portion)
+      if (!(await holds((believed) => realServersHold(ipvs, some, believed, signal)))) return false
+    }
+    return true
   }
 
   /** By one look at the sets' headers and one at virtual servers, not at members and real servers. */
   async #isAsBelieved(signal: AbortSignal): Promise<boolean> {
     const { watch, ipvs } = this.#parts
-    if (this.#belief === undefined || !watch.untouched(this.family, signal)) return false
-    if (!(await this.#sets.untouched(signal))) return false
-    const there = new Map((await ipvs.virtualServers(signal)).map((server) => [virtualServerName(server.id), server]))
-    for (const [name, claims] of this.#belief.claims) {
-      const wanted = winner(claims)
-      const found = there.get(name)
-      if (wanted === undefined) continue
-      if (found === undefined || !sameServer(found, this.#asAvailable(wanted).server)) return false
-    }
-    return true
+    const believed = this.#believed()
+    if (believed === undefined || !watch.untouched(this.family, signal)) return false
+    return (await this.#sets.untouched(signal)) && (await virtualServersHold(ipvs, believed, signal))
+  }
+
+  #believed(): Believed | undefined {
+    const belief = this.#belief
+    return belief && { belief, draining: this.#draining, asAvailable: (wanted) => this.#asAvailable(wanted) }
   }
 
   /** Real servers that answer clients themselves are in no entry of conntrack; those that drain have what they had. */

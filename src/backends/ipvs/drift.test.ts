@@ -8,7 +8,7 @@ import { IpvsRig } from '../../../test/kernel/sync-ipvs-rig.ts'
 import { never } from '../../../test/kernel/sync-rig.ts'
 import { ip, port } from '../../../test/property/track-objects.ts'
 import { ipPort } from '../../kernel/ipset/member.ts'
-import type { IpvsChange, VirtualServerId } from '../../kernel/ipvs/ipvs.ts'
+import type { IpvsChange, RealServer, VirtualServerId } from '../../kernel/ipvs/ipvs.ts'
 
 let kernel: ReturnType<typeof fakeServerKernel>
 let rig: IpvsRig
@@ -82,6 +82,47 @@ describe('what others do is found within seconds, told once, and undone', () => 
     watch.trusts = false
     await timers.advance(2_500)
     expect(rig.drifts).toHaveLength(2)
+  })
+})
+
+describe('what a look leaves out is found every sync period', () => {
+  const real = (address: string, weight: number): RealServer => ({
+    ...{ ip: ip(address), port: 8080, forwarding: 'masquerade', weight, upperThreshold: 0, lowerThreshold: 0 },
+  })
+  const other = ipPort(ip('10.96.0.99'), 'TCP', port(80))
+  it.each<readonly [string, () => Promise<unknown>]>([
+    ['a weight is changed', () => meddle({ kind: 'setRealServer', id, server: real('10.0.1.1', 5) })],
+    ['a real server is deleted', () => meddle({ kind: 'deleteRealServer', id, server: real('10.0.1.1', 1) })],
+    ['one is added', () => meddle({ kind: 'addRealServer', id, server: real('10.9.9.9', 1) })],
+    [
+      'a member is exchanged for another',
+      async () => {
+        await kernel.ipset.remove(clusterIPs, [ipPort(ip('10.96.0.1'), 'TCP', port(80))], never)
+        await kernel.ipset.add(clusterIPs, [other], never)
+      },
+    ],
+  ])('%s', async (_, happens) => {
+    const [backend] = rig.backends
+    expect(await backend?.untouched(never)).toBe(true)
+    await happens()
+    expect(await backend?.untouched(never)).toBe(false)
+    rig.loop.distrust('IPv4', 'periodic')
+    await rig.mustSync()
+    expect(await dumpServers(kernel)).toEqual(before)
+    expect(await backend?.untouched(never)).toBe(true)
+  })
+
+  it('but not what drains, nor that it has gone', async () => {
+    const [backend] = rig.backends
+    kernel.ipvs.setConnections(id, real('10.0.1.3', 1), { active: 1 })
+    rig.apply(...plain(1, 2))
+    await rig.mustSync()
+    expect((await kernel.ipvs.realServers(id, never)).some(({ weight }) => weight === 0)).toBe(true)
+    expect(await backend?.untouched(never)).toBe(true)
+    await meddle({ kind: 'setRealServer', id, server: real('10.0.1.3', 1) })
+    expect(await backend?.untouched(never)).toBe(false)
+    await meddle({ kind: 'deleteRealServer', id, server: real('10.0.1.3', 1) })
+    expect(await backend?.untouched(never)).toBe(true)
   })
 })
 

@@ -62,7 +62,10 @@ export const observeIpvs = async (
   const servers =
     load || (await ipvs.loaded(signal)) ? await observeServers(ipvs, family, signal) : new Map<string, FoundServer>()
   const members: OwnershipFacts['members'] = new Map(
-    ownershipRoles.map((role) => [role, sets.get(setName(role, family))?.members ?? []]),
+    ownershipRoles.flatMap((role) => {
+      const found = sets.get(setName(role, family))?.members
+      return found === undefined ? [] : [[role, found]]
+    }),
   )
   const localAddresses = [...all.map(({ ip }) => ip), ...formerAddresses]
   const isOurs = ownVirtualServers(family, { members, deviceAddresses: addresses, localAddresses })

@@ -74,7 +74,9 @@ describe('what a change writes, and in which order', () => {
 
   it('the scheduler changes: the virtual server is edited, so that its connections stay', async () => {
     const sticky = web({ affinitySeconds: 60, scheduling: { scheduler: 'sh', flags: ['sh-port'], weights: undefined } })
-    expect(await transition([web(), pods(there)], [sticky])).toEqual(['-E -t 10.96.0.1:80 -s sh -p 60 -b sh-fallback,sh-port'])
+    expect(await transition([web(), pods(there)], [sticky])).toEqual([
+      '-E -t 10.96.0.1:80 -s sh -p 60 -b sh-fallback,sh-port',
+    ])
   })
 
   it('weights and forwarding change: real servers are edited', async () => {

@@ -75,6 +75,38 @@ describe('virtual servers of others', () => {
     rig.close()
   })
 
+  it('stay at addresses of kube-ipvs0, at ports that no Service has', async () => {
+    const rig = await start()
+    rig.close()
+    const mine = { ...server('10.96.0.1'), id: { ...server('10.96.0.1').id, port: 9999 } } as const
+    await make(mine, server('198.51.100.5'))
+    await kernel.route.changeAddresses('kube-ipvs0', { add: [ip('198.51.100.5')], remove: [] }, never)
+    const again = await start()
+    expect(again.journal.lines).toEqual([])
+    again.close()
+    for (const backend of again.backends) await backend.cleanup(never)
+    const { servers } = await dumpServers(kernel)
+    expect(Object.keys(servers)).toEqual(['-A -t 10.96.0.1:9999 -s wlc', '-A -t 198.51.100.5:80 -s wlc'])
+  })
+
+  it.each([true, false])(
+    'that somebody has emptied the sets of go with their Service (by kube-proxy: %s)',
+    async (was) => {
+      const rig = await start({}, ...plain(1), ...plain(2))
+      rig.close()
+      const sets = (await kernel.ipset.list(never)).map(({ name }) => name)
+      for (const name of sets)
+        if (was) await kernel.ipset.destroy(name, never)
+        else if (name === 'KUBE-CLUSTER-IP') {
+          const ref = { name, type: 'hash:ip,port', family: 'IPv4' } as const
+          await kernel.ipset.remove(ref, await kernel.ipset.members(ref, never), never)
+        }
+      const again = await start({}, ...plain(1))
+      again.close()
+      expect(touched().filter((line) => line.startsWith('-D'))).toContain('-D -t 10.96.0.2:80')
+    },
+  )
+
   it('that an earlier run or kube-proxy made go: sets say so', async () => {
     const set = { name: 'KUBE-CLUSTER-IP', type: 'hash:ip,port', family: 'IPv4', maxElements: 65_536 } as const
     await kernel.ipset.create(set, never)

@@ -100,7 +100,7 @@ export const sameServer = (one: VirtualServer, other: VirtualServer): boolean =>
   (!one.flags.includes('persistent') ||
     (one.persistenceSeconds === other.persistenceSeconds && one.persistencePrefix === other.persistencePrefix))
 
-const sameRealServer = (one: RealServer, other: RealServer): boolean =>
+export const sameRealServer = (one: RealServer, other: RealServer): boolean =>
   one.forwarding === other.forwarding &&
   one.weight === other.weight &&
   one.upperThreshold === other.upperThreshold &&
