@@ -34,6 +34,16 @@ const web = (
   ])
 const nothing = withNode([])
 
+/** Where the flows from these source ports lead, in their order; '' where there is none. */
+const targetsOf = (net: Net, ports: readonly number[]): readonly string[] => {
+  const family = net.family === 'IPv4' ? 'ipv4' : 'ipv6'
+  const lines = sh(`conntrack -L -f ${family} -p udp 2>/dev/null`).split('\n')
+  return ports.map((each) => {
+    const line = lines.find((one) => one.includes(` sport=${each} `)) ?? ''
+    return [...line.matchAll(/src=(\S+)/g)][1]?.[1] ?? ''
+  })
+}
+
 /** Numbers that the kernel gave to the entries of these source ports, in their order; '' where there is none. */
 const idsOf = (net: Net, ports: readonly number[], protocol: 'UDP' | 'SCTP' = 'UDP'): readonly string[] => {
   const family = net.family === 'IPv4' ? 'ipv4' : 'ipv6'
@@ -138,6 +148,31 @@ export const playStaleFlows = async (backend: BackendUnderTest, stage: Stage): P
       await backend.start(web(net, ['pod-2']), defaultSettings)
       await allCome(t, all, 'pod-2', 'its endpoint went meanwhile')
       await end(all)
+    })
+
+    await test(net, 'a client with affinity that is never answered', async (t) => {
+      if (backend.traits.flowsIn === 'process') return
+      const sticky = (pods: readonly Server[]): readonly Manifest[] =>
+        web(net, pods, { spec: { sessionAffinity: 'ClientIP' } })
+      const mute = 'table inet mute { chain output { type filter hook output priority 0; meta l4proto udp drop; }; }'
+      for (const pod of ['pod-1', 'pod-2'] as const) await stage.host(pod).run(['nft', mute])
+      await backend.start(sticky(['pod-1']), defaultSettings)
+      const all = senders(net)
+      await Promise.all(all.map((sender) => sender.next(2)))
+      t.same(
+        targetsOf(net, ports),
+        ports.map(() => net.at['pod-1']),
+        'before',
+      )
+      await backend.update(sticky(['pod-2']))
+      await Promise.all(all.map((sender) => sender.next(5)))
+      t.same(
+        targetsOf(net, ports),
+        ports.map(() => net.at['pod-2']),
+        'afterwards',
+      )
+      await end(all)
+      for (const pod of ['pod-1', 'pod-2'] as const) await stage.host(pod).run(['nft', 'delete table inet mute'])
     })
 
     await test(net, 'flows of others', async (t) => {

@@ -102,7 +102,7 @@ export class Tracer implements PacketTracer {
       if (got !== undefined) continue
       // What is traced is the first packet of its connection.
       if (take(/^tcp flags != syn \/ syn,ack\b/) !== undefined) break
-      got = take(/^ct status dnat\b/)
+      got = take(/^ct status dnat\b(?: \/ confirmed,dnat\b)?/)
       if (got !== undefined) {
         if (packet.translated) continue
         break

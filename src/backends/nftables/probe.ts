@@ -25,6 +25,7 @@ const probeScript = `table ip weir-probe {
 	chain c { dnat to ip daddr . meta l4proto . th dport . jhash ip saddr mod 3 seed 0x1 map @m; }
 	chain p { type nat hook prerouting priority -100; fib daddr type local ip daddr . meta l4proto . th dport vmap @v; }
 	chain q { type nat hook postrouting priority 100; ct status dnat masquerade fully-random; }
+	chain r { type filter hook prerouting priority -90; ct state new ct status dnat / confirmed,dnat accept; }
 	chain f { type filter hook input priority 0; ct state new tcp flags != syn / syn,ack reject with tcp reset; reject; }
 }
 delete table ip weir-probe

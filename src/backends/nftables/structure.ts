@@ -76,7 +76,9 @@ export const fixedChains = (host: HostState): readonly FixedChain[] => {
       ? { nat: `fib daddr type local ${ip} daddr != ${loopback}`, filter: `${ip} daddr != ${loopback}` }
       : { nat: `${ip} daddr @nodeport-ips`, filter: `${ip} daddr @nodeport-ips` }
   const isNew = 'ct state new'
-  const remember = `${isNew} ct status dnat jump ${recorderName}`
+  // Only by the packet that makes the entry of conntrack. Later ones, which are new, too, until one is answered, follow the
+  // entry, and would bring back an endpoint that has been forgotten.
+  const remember = `${isNew} ct status dnat / confirmed,dnat jump ${recorderName}`
   const refusals = [`${isNew} jump service-endpoints-check`, `${isNew} jump cluster-ips-check`]
   const base = (
     name: string,
