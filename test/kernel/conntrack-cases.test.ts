@@ -74,6 +74,22 @@ const slices =
 const named = (portName: string, endpoints: readonly Endpoint[]) => (vip: string) =>
   dns({}, endpoints)(vip).map((manifest) => JSON.parse(JSON.stringify(manifest).replaceAll('"main"', `"${portName}"`)))
 
+/** With a port that has no name, in a slice that has one for TCP as well. */
+const unnamed = (endpoints: readonly Endpoint[]) => (vip: string) =>
+  dns(
+    {},
+    endpoints,
+  )(vip).map((manifest) =>
+    JSON.parse(
+      JSON.stringify(manifest)
+        .replaceAll('"name":"main",', '')
+        .replace(
+          '"ports":[{"protocol":"UDP","port":5353}]',
+          '"ports":[{"name":"","protocol":"UDP","port":5353},{"name":"web","protocol":"TCP","port":80}]',
+        ),
+    ),
+  )
+
 const cases: readonly Case[] = [
   {
     name: 'an endpoint goes, another comes',
@@ -120,6 +136,13 @@ const cases: readonly Case[] = [
     before: named('main', [here]),
     after: [named('dns', [here])],
     stay: [clusterIP(`${here}:5353`)],
+  },
+  {
+    name: 'the port has no name, and the slice one of another protocol',
+    before: unnamed([here, there]),
+    after: [unnamed([there])],
+    go: [clusterIP(`${here}:5353`)],
+    stay: [clusterIP(`${there}:5353`)],
   },
   {
     name: 'not ready, but serving',
