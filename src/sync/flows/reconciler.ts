@@ -25,9 +25,9 @@ export interface FlowReconcilerOptions {
 }
 
 /** Reading the table takes a core and holds locks: at most one part in so many of the time, */
-const restFactor = 20
+const restFactor = 5
 /** but in no case are stale flows left alone for longer than this. */
-const mostRestMs = 30_000
+const mostRestMs = 10_000
 const mostRetryMs = 60_000
 
 const flowProtocols = ['UDP', 'SCTP'] as const
