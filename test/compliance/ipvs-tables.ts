@@ -8,20 +8,28 @@ import { IpvsUnderTest } from './ipvs.ts'
 import { playTable } from './run-flows.ts'
 import { Stage } from './stage.ts'
 
-/** Parts of all tables that take about as long as each other: starts are what takes time in a guest, and so do changed settings. */
-export const quarters = {
+/** Parts of all tables that take about as long as each other: in a guest, starts and changed settings are what takes time. */
+export const fifths = {
   masquerade: ['masquerade'],
-  policies: ['policies', 'edges'],
-  reach: ['reach', 'NodePort addresses'],
-  endpoints: ['endpoints', 'topology', 'source ranges', 'unwanted', 'ownership', 'weights'],
+  policies: ['policies', 'unwanted', 'ownership'],
+  reach: ['reach', 'edges'],
+  addresses: ['NodePort addresses', 'source ranges'],
+  endpoints: ['endpoints', 'topology', 'weights'],
 } as const satisfies Readonly<Record<string, readonly TableTitle[]>>
+
+/**
+ * IPVS knows a connection by its client and its real server: of two that a client has from one port to two addresses, and
+ * that get the same real server, only the younger one is answered. So no port is used twice.
+ */
+export const createIpvsStage = (protocols: readonly Protocol[]): Promise<Stage> =>
+  Stage.create(protocols, { ownPorts: true })
 
 /** Plays tables on a stage of its own, which goes with the test. For a guest. */
 export const playIpvs = async (
   titles: readonly TableTitle[],
   protocols: readonly Protocol[] = ['TCP', 'UDP'],
 ): Promise<void> => {
-  const stage = await Stage.create(protocols)
+  const stage = await createIpvsStage(protocols)
   t.teardown(() => stage.close())
   const backend = new IpvsUnderTest()
   for (const title of titles) await playTable(title, allTables[title], { backend, stage, protocols, keep: true })

@@ -14,7 +14,7 @@ import {
 } from '../flows/net.ts'
 import { vipOnNode } from '../flows/source-ranges.ts'
 import type { Host } from '../support/host.ts'
-import { Scene } from '../support/scene.ts'
+import { Scene, type SceneOptions } from '../support/scene.ts'
 import { isInGuest } from '../support/uml-file.ts'
 import { deviceOf } from './devices.ts'
 
@@ -28,8 +28,8 @@ export class Stage {
   readonly #hosts: ReadonlyMap<Place, Host>
 
   /** `protocols`: what servers are there for. SCTP ones take a noticeable share of a core. */
-  static async create(protocols: readonly Protocol[]): Promise<Stage> {
-    const scene = await Scene.create({ ipv4: ipv4.at.node, ipv6: ipv6.at.node })
+  static async create(protocols: readonly Protocol[], options: SceneOptions = {}): Promise<Stage> {
+    const scene = await Scene.create({ ipv4: ipv4.at.node, ipv6: ipv6.at.node }, options)
     const hosts = new Map<Place, Host>([['node', scene.node]])
     for (const name of placeNames) {
       const addresses = { ipv4: ipv4.at[name], ipv6: ipv6.at[name], device: deviceOf(name) }

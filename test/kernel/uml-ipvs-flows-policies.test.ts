@@ -1,7 +1,7 @@
-/** The tables of test/flows on IPVS, TCP and UDP: policies, and where rules meet. */
-import { playIpvs, quarters } from '../compliance/ipvs-tables.ts'
+/** The tables of test/flows on IPVS, TCP and UDP: what policies say, what nobody wants, and who owns an address. */
+import { fifths, playIpvs } from '../compliance/ipvs-tables.ts'
 import { ownGuest } from '../support/uml-file.ts'
 
 ownGuest(import.meta.url)
 
-await playIpvs(quarters.policies)
+await playIpvs(fifths.policies)

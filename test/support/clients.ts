@@ -5,6 +5,24 @@ import { assertNever } from '../../src/model/assert-never.ts'
 import { type Ask, decodeGreeting, type Hold, type Outcome } from './host-protocol.ts'
 import { askSctp } from './raw-sctp.ts'
 
+/** Below and above are ports that servers of tests have. */
+const ownPorts = { first: 31_001, last: 60_999 } as const
+let lastPort: number | undefined
+
+/**
+ * From now on every connection of this process has a source port that none has had for a long time, wherever it goes. The
+ * kernel looks for one that is free towards one address and port, and may use it towards several at once.
+ */
+export const useOwnPorts = (): void => {
+  lastPort = ownPorts.last
+}
+
+const withOwnPort = (ask: Ask): Ask => {
+  if (lastPort === undefined || ask.sourcePort !== undefined) return ask
+  lastPort = lastPort === ownPorts.last ? ownPorts.first : lastPort + 1
+  return { ...ask, sourcePort: lastPort }
+}
+
 /** All `count` connections; never rejects, outcomes in the order of their start. */
 export const askMany = async (ask: Ask): Promise<readonly Outcome[]> => {
   const outcomes: Outcome[] = []
@@ -12,7 +30,7 @@ export const askMany = async (ask: Ask): Promise<readonly Outcome[]> => {
   const worker = async (): Promise<void> => {
     while (next < ask.count) {
       const index = next++
-      outcomes[index] = await askOnce(ask)
+      outcomes[index] = await askOnce(withOwnPort(ask))
     }
   }
   await Promise.all(Array.from({ length: Math.min(ask.parallel, ask.count) }, worker))

@@ -1,8 +1,11 @@
-/** The process that stands in a host of a scene: reads requests on stdin, one a line, and answers on stdout. */
+/**
+ * `node host-agent.js NAME [own-ports]`: the process that stands in a host of a scene. It reads requests on stdin, one a line,
+ * and answers on stdout.
+ */
 import type { Agent } from 'node:http'
 import { createInterface } from 'node:readline'
 import { assertNever } from '../../src/model/assert-never.ts'
-import { askHttp, askMany, keptConnection } from './clients.ts'
+import { askHttp, askMany, keptConnection, useOwnPorts } from './clients.ts'
 import {
   decodeRequest,
   encodeLine,
@@ -14,7 +17,8 @@ import {
 } from './host-protocol.ts'
 import { type Stop, serve } from './servers.ts'
 
-const [name = 'unnamed'] = process.argv.slice(2)
+const [name = 'unnamed', ports] = process.argv.slice(2)
+if (ports === 'own-ports') useOwnPorts()
 const listening = new Map<string, Stop>()
 const held = new Map<number, { readonly hold: Hold; readonly agent: Agent }>()
 let lastConnection = 0

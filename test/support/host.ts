@@ -50,14 +50,18 @@ export class Host {
     return host
   }
 
-  private constructor({ machine, name, netns, ipv4, ipv6, device }: HostPlace) {
+  private constructor({ machine, name, netns, ipv4, ipv6, device, ownPorts }: HostPlace) {
     this.name = name
     this.ipv4 = ipv4
     this.ipv6 = ipv6
     this.device = device
     this.#machine = machine
     this.#prefix = netns === undefined ? [] : ['ip', 'netns', 'exec', netns]
-    this.#agent = machine.start([...this.#prefix, process.execPath, agentFile, name])
+    this.#agent = machine.start([
+      ...this.#prefix,
+      ...[process.execPath, agentFile, name],
+      ...(ownPorts ? ['own-ports'] : []),
+    ])
     createInterface({ input: this.#agent.stdout }).on('line', (line) => this.#receive(line))
     void this.#agent.ended.then((failure) => this.#abandon(new Error(`host ${name} ended: ${failure ?? 'status 0'}`)))
   }
@@ -139,4 +143,6 @@ export interface HostPlace {
   readonly ipv4: string | undefined
   readonly ipv6: string | undefined
   readonly device?: string
+  /** {@link SceneOptions.ownPorts} */
+  readonly ownPorts: boolean
 }

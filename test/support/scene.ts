@@ -16,6 +16,11 @@ export interface HostOptions extends Addresses {
   readonly device?: string
 }
 
+export interface SceneOptions {
+  /** No two connections of a host have the same source port, not even to different addresses; see clients.ts. */
+  readonly ownPorts?: boolean
+}
+
 /**
  * A node with hosts around it: clients and pods, each in a network namespace of its own at the end of a routed veth
  * pair. The calling process's network namespace is the node, so call it inside `ownNamespace`, or inside `ownGuest`: then
@@ -26,10 +31,14 @@ export class Scene {
   /** The node itself, for connections that start on it. */
   readonly node: Host
   readonly #hosts = new Map<string, { readonly host: Host; readonly link: Link }>()
+  readonly #ownPorts: boolean
   #links = 0
 
   /** `node` are the node's own addresses, on its device `eth0`; the defaults are 192.0.2.10 and 2001:db8::10. */
-  static async create(node: Addresses = { ipv4: '192.0.2.10', ipv6: '2001:db8::10' }): Promise<Scene> {
+  static async create(
+    node: Addresses = { ipv4: '192.0.2.10', ipv6: '2001:db8::10' },
+    { ownPorts = false }: SceneOptions = {},
+  ): Promise<Scene> {
     setNodeSysctls()
     await ipBatch(thisMachine, [
       'link add eth0 type veth peer name eth0-far',
@@ -38,11 +47,12 @@ export class Scene {
       ...addressesOf(node).map((address) => `addr add ${address} dev eth0 ${nodad(address)}`),
     ])
     const { ipv4, ipv6 } = node
-    return new Scene(await Host.start({ machine: thisMachine, name: 'node', ipv4, ipv6 }))
+    return new Scene(await Host.start({ machine: thisMachine, name: 'node', ipv4, ipv6, ownPorts }), ownPorts)
   }
 
-  private constructor(node: Host) {
+  private constructor(node: Host, ownPorts: boolean) {
     this.node = node
+    this.#ownPorts = ownPorts
   }
 
   /** Adds a host with one address of each family it is given; the node has a route to each. */
@@ -73,7 +83,7 @@ export class Scene {
       ]),
     )
     const { ipv4, ipv6 } = addresses
-    const host = await Host.start({ machine, name, netns: name, device, ipv4, ipv6 })
+    const host = await Host.start({ machine, name, netns: name, device, ipv4, ipv6, ownPorts: this.#ownPorts })
     this.#hosts.set(name, { host, link })
     return host
   }
