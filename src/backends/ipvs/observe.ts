@@ -3,7 +3,7 @@ import type { Iptables } from '../../kernel/iptables/iptables.ts'
 import type { TableName } from '../../kernel/iptables/table-name.ts'
 import { familyOfServer, type Ipvs, type VirtualServerId } from '../../kernel/ipvs/ipvs.ts'
 import { virtualServerName } from '../../kernel/ipvs/names.ts'
-import type { Route } from '../../kernel/route/interface-address.ts'
+import type { InterfaceAddress, Route } from '../../kernel/route/interface-address.ts'
 import { type Family, type IP, isFamily } from '../../model/ip.ts'
 import type { Observed } from '../backend.ts'
 import { type OwnershipFacts, ownershipRoles, ownVirtualServers } from '../own-virtual-servers.ts'
@@ -56,9 +56,13 @@ export const observeIpvs = async (
   const sets = await observeSets(ipset, setSchema(family), signal)
   const link = await route.findLink(ipvsDevice, signal)
   const all = (await route.listAddresses(signal)).filter(({ ip }) => isFamily(ip, family))
-  const addresses = all.filter((address) => address.interface === ipvsDevice).map(({ ip }) => ip)
+  const addresses = all.filter(onDevice).map(({ ip }) => ip)
   const bound: ReadonlySet<string> = sets.get(setName('IPVS-IPS', family))?.members ?? new Set<string>()
-  const ownAddresses = addresses.filter((ip) => bound.has(ip))
+  // The device is kube-proxy's until we have written, and what is there its own; not every version has a set of it.
+  const isFirst = !sets.has(setName('NODE-PORT', family))
+  const ownAddresses = all
+    .filter(onDevice)
+    .flatMap(({ ip, scope }) => (bound.has(ip) || (isFirst && scope !== 'link') ? [ip] : []))
   const servers =
     load || (await ipvs.loaded(signal)) ? await observeServers(ipvs, family, signal) : new Map<string, FoundServer>()
   const members: OwnershipFacts['members'] = new Map(
@@ -77,6 +81,8 @@ export const observeIpvs = async (
   const device = link?.kind === 'dummy' && link.up
   return { kind: 'ipvs', tables, sets, device, addresses, ownAddresses, servers, isOurs, counts }
 }
+
+const onDevice = (address: InterfaceAddress): boolean => address.interface === ipvsDevice
 
 export const asObservedIpvs = (observed: Observed | undefined): ObservedIpvs => {
   if (observed !== undefined && 'kind' in observed && observed.kind === 'ipvs') return observed as ObservedIpvs

@@ -155,6 +155,14 @@ describe('clean-up', () => {
     await one?.cleanup(never)
   })
 
+  it('takes what kube-proxy has bound, in sets or not', async () => {
+    await kernel.route.ensureDummy('kube-ipvs0', never)
+    await kernel.route.changeAddresses('kube-ipvs0', { add: [ip('10.96.0.1'), ip('10.96.0.66')], remove: [] }, never)
+    const rig = await start({}, ...plain(1))
+    rig.close()
+    expect((await dumpServers(kernel)).addresses).toEqual(['kube-ipvs0 10.96.0.1', 'kube-ipvs0 fd00::1'])
+  })
+
   it('keeps the device for the addresses of others', async () => {
     const rig = await start()
     await kernel.route.changeAddresses('kube-ipvs0', { add: [ip('198.51.100.5')], remove: [] }, never)
