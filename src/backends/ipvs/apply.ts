@@ -6,6 +6,7 @@ import type { Family, IP } from '../../model/ip.ts'
 import type { ServiceKey } from '../../model/names.ts'
 import type { SetStore } from '../rules/set-store.ts'
 import { IpvsBackendError, type Rejection } from './error.ts'
+import { markOf } from './marks-in-use.ts'
 import type { IpvsKernel } from './observe.ts'
 import type { IpvsPlan } from './plan.ts'
 import type { TaggedChange } from './server-diff.ts'
@@ -48,11 +49,18 @@ export const writePlan = async (parts: WriterParts, plan: IpvsPlan, signal: Abor
   const written = await writeServers(ipvs, rest, withDefault, signal)
   const kept = await removeAddresses(parts, plan.addresses.remove, signal)
   await sets.finish(plan.sets, signal)
+  if (written.takenMarks.size > 0) await sets.takeBack({ add: withMarks(plan.sets, written.takenMarks) }, signal)
   return {
     ...written,
     rejections: [...first.rejections, ...unbound, ...written.rejections, ...kept],
     failure: first.failure ?? written.failure,
   }
+}
+
+/** Members that have just got one of these marks: they would say that somebody else's virtual servers are ours. */
+const withMarks = ({ add }: IpvsPlan['sets'], marks: ReadonlySet<number>): IpvsPlan['sets']['add'] => {
+  const members = (add.get('INSIDE') ?? []).filter((member) => marks.has(markOf(member) ?? 0))
+  return new Map(members.length > 0 ? [['INSIDE', members]] : [])
 }
 
 /** Virtual servers for marks go before their mark is taken from an address, which is all that says that they are ours. */

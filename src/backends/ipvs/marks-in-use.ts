@@ -53,7 +53,8 @@ export const assignMarks = (
   return { marks, taken }
 }
 
-const markOf = (member: Member): number | undefined => {
+/** Of a member of INSIDE. */
+export const markOf = (member: Member): number | undefined => {
   const [, mark] = / skbmark 0x([0-9a-f]+)/.exec(member) ?? []
   return mark === undefined ? undefined : Number.parseInt(mark, 16)
 }

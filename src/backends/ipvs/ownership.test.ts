@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { cluster, drop, nodeAddresses, plain } from '../../../test/kernel/sync-cluster.ts'
+import { cluster, drop, nodeAddresses, plain, put } from '../../../test/kernel/sync-cluster.ts'
 import { dumpServers } from '../../../test/kernel/sync-ipvs-dump.ts'
 import { fakeServerKernel } from '../../../test/kernel/sync-ipvs-kernel.ts'
 import { IpvsRig } from '../../../test/kernel/sync-ipvs-rig.ts'
 import { never } from '../../../test/kernel/sync-rig.ts'
-import { cidr, ip, port } from '../../../test/property/track-objects.ts'
+import { cidr, ip, port, service } from '../../../test/property/track-objects.ts'
 import type { SetHeader } from '../../kernel/ipset/ipset.ts'
 import { ipPort } from '../../kernel/ipset/member.ts'
 import { ruleText } from '../../kernel/iptables/rule-text.ts'
@@ -62,6 +62,27 @@ describe('virtual servers of others', () => {
     again.close()
     for (const backend of again.backends) await backend.cleanup(never)
     expect((await kernel.ipvs.virtualServers(never)).length).toBe(3)
+  })
+
+  it('stay when they were made after the start, and have the mark that would be next', async () => {
+    const rig = await start({}, ...plain(1))
+    await make(marked(0x1001))
+    rig.apply(
+      put(
+        service('ns/near', {
+          clusterIPs: [ip('10.96.0.8')],
+          externalPolicy: 'Local',
+          externalIPs: [ip('203.0.113.8')],
+        }),
+      ),
+    )
+    await rig.mustSync().catch(() => rig.mustSync())
+    rig.close()
+    const marks = (await kernel.ipvs.virtualServers(never)).flatMap(({ id, scheduler }) =>
+      id.kind === 'mark' ? [`${id.mark} ${scheduler}`] : [],
+    )
+    expect(marks.toSorted()).toEqual([`${0x1001} wlc`, `${0x1002} rr`])
+    expect(await kernel.ipvs.realServers(marked(0x1001).id, never)).toMatchObject([{ ip: '10.9.9.9' }])
   })
 
   it('are taken over at an address that a Service has; their real servers drain', async () => {

@@ -19,6 +19,8 @@ export interface Written {
   readonly stale: KernelError | undefined
   /** Not the doing of any change. */
   readonly failure: KernelError | undefined
+  /** Marks of virtual servers that were to be made, and that somebody else has made meanwhile. */
+  readonly takenMarks: ReadonlySet<number>
 }
 
 /** `withDefault`: the same virtual server with the scheduler that stands in. */
@@ -47,6 +49,7 @@ export const writeServers = async (
 class Outcome implements Written {
   readonly rejections: Rejection[] = []
   readonly lacking = new Set<string>()
+  readonly takenMarks = new Set<number>()
   stale: KernelError | undefined
   failure: KernelError | undefined
   readonly #withDefault: (server: VirtualServer) => VirtualServer
@@ -75,8 +78,11 @@ class Outcome implements Written {
       // What is gone is as it should be.
       if (!notAsExpected.has(errno)) this.#reject(tag, error)
     } else if (errno === ENOENT && !('id' in change)) this.#lacks(change, tag, error)
-    else if (notAsExpected.has(errno)) this.stale ??= error
-    else {
+    else if (notAsExpected.has(errno)) {
+      this.stale ??= error
+      if (change.kind === 'addVirtualServer' && change.server.id.kind === 'mark')
+        this.takenMarks.add(change.server.id.mark)
+    } else {
       if (change.kind === 'addVirtualServer') this.#missing.set(name, false)
       this.#reject(tag, error)
     }
