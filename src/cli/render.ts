@@ -71,7 +71,10 @@ const renderers: Readonly<Record<Config['mode'], Renderer>> = {
   },
   ipvs: {
     capabilities: ipvsCapabilities,
-    text: (host, states, config) => renderIpvs(host, states, ipvsSettings(config, host.family, usualNode(config))),
+    text: (host, states, config) =>
+      renderIpvs(host, states, ipvsSettings(config, host.family, usualNode(config)), {
+        device: host.family === (config.renderFamily ?? families[0]),
+      }),
   },
   userspace: {
     capabilities: userspaceCapabilities,

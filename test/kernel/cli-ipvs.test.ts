@@ -51,13 +51,13 @@ t.test('weir render needs no IPVS', async (t) => {
       '-A -t 10.96.0.10:80 -s sed',
       '-a -t 10.96.0.10:80 -r 10.244.0.1:8080 -m -w 1',
       '-a -t 10.96.0.10:80 -r 10.244.0.2:8080 -m -w 3',
-      '# IPv4: ip -force -batch -',
+      '# IPv4: ip -batch -',
       '# IPv6: ipset restore',
       '# IPv6: ip6tables-restore --noflush',
       '# IPv6: ipvsadm -R',
       '-A -u [fd00:96::10]:53 -s lc',
       '-a -u [fd00:96::10]:53 -r [fd00:244::1]:5353 -m -w 1',
-      '# IPv6: ip -force -batch -',
+      '# IPv6: ip -batch -',
     ],
   )
 })

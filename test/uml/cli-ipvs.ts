@@ -92,6 +92,20 @@ writeComparison('everything stays', state(), before)
 writeCluster(['10.244.0.1', '10.244.0.2'])
 await succeeds('--cleanup', ['--cleanup'])
 writeComparison('--cleanup leaves what is not ours', state(), foreign)
+
+// What weir render prints, loaded by the tools that it names.
+for (const [, tool = '', text = ''] of rendered.stdout.matchAll(/^# IPv[46]: (.*)\n((?:(?!# IPv[46]: ).*\n)*)/gm))
+  sh(tool.replace('tables-', 'tables-legacy-'), text)
+const loaded = () => ({ ...state(), bytes: sh('ip addr show dev kube-ipvs0; ipset save') })
+const byTools = loaded()
+writeComparison(
+  'the tools load what weir render prints',
+  { servers: byTools.servers, addresses: byTools.addresses, rules: byTools.rules },
+  { servers: fresh.servers, addresses: fresh.addresses, rules: fresh.rules },
+)
+await succeeds('--once after it', [...ipvs, '--once'])
+writeComparison('and it is as it should be', loaded(), byTools)
+await succeeds('--cleanup after that', ['--cleanup'])
 const iptables = ['--proxy-mode=iptables', '--iptables-ipset', ...flags, '--once']
 await succeeds('mode iptables', iptables)
 const inIptables = state()

@@ -47,7 +47,7 @@ describe('the text of mode ipvs', () => {
       `${family}: ipset restore`,
       `${family}: ${iptables} --noflush`,
       `${family}: ipvsadm -R`,
-      `${family}: ip -force -batch -`,
+      `${family}: ip -batch -`,
     ])
   })
 
@@ -101,13 +101,13 @@ describe('the text of mode ipvs', () => {
 
   it('has the addresses of kube-ipvs0, which are nobody’s source', () => {
     const device = ['link add kube-ipvs0 type dummy', 'link set kube-ipvs0 up']
-    expect(partsOf('IPv4').get('IPv4: ip -force -batch -')).toEqual([
+    expect(partsOf('IPv4').get('IPv4: ip -batch -')).toEqual([
       ...device,
       ...['172.30.0.41', '203.0.113.1', '172.30.0.42', '192.168.99.1'].map(
         (at) => `addr add ${at}/32 dev kube-ipvs0 scope host`,
       ),
     ])
-    expect(partsOf('IPv6').get('IPv6: ip -force -batch -')).toContain(
+    expect(partsOf('IPv6').get('IPv6: ip -batch -')).toContain(
       'addr add fd00:30::41/128 dev kube-ipvs0 nodad preferred_lft 0',
     )
   })

@@ -20,11 +20,21 @@ interface MarkedServer extends InsideServer {
   readonly mark: number
 }
 
+export interface RenderOptions {
+  /** The text of the other family, loaded before this one, does not make kube-ipvs0 already. */
+  readonly device?: boolean
+}
+
 /**
  * What would be programmed on a clean node, as the kernel's own tools load it: sets first, then rules, then servers, then
  * addresses. A line above each part says which tool.
  */
-export const renderIpvs = (host: HostState, states: Iterable<ServiceState>, settings: IpvsSettings): string => {
+export const renderIpvs = (
+  host: HostState,
+  states: Iterable<ServiceState>,
+  settings: IpvsSettings,
+  { device = true }: RenderOptions = {},
+): string => {
   const { family } = settings
   const layouts = [...states].map((state) => layoutService(state, host, settings))
   const marks = freeMarks(host.masqueradeMark)
@@ -37,7 +47,7 @@ export const renderIpvs = (host: HostState, states: Iterable<ServiceState>, sett
     part('ipset restore', lines(setLines(layouts, inside, settings))),
     part(`${iptables} --noflush`, restoreText(fixedTables(host, settings))),
     part('ipvsadm -R', lines(serverLines(layouts, inside, settings))),
-    part('ip -force -batch -', lines(addressLines(layouts))),
+    part('ip -batch -', lines([...(device ? deviceLines : []), ...addressLines(layouts)])),
   ].join('')
 }
 
@@ -106,12 +116,11 @@ const serverLines = (
   ]
 }
 
+const deviceLines = [`link add ${ipvsDevice} type dummy`, `link set ${ipvsDevice} up`] as const
+
 /** Scope and lifetime keep the kernel from choosing these addresses as sources, also for MASQUERADE, but for themselves. */
-const addressLines = (layouts: readonly ServiceLayout[]): readonly string[] => [
-  `link add ${ipvsDevice} type dummy`,
-  `link set ${ipvsDevice} up`,
-  ...[...new Set(layouts.flatMap(({ addresses }) => addresses))].map(
+const addressLines = (layouts: readonly ServiceLayout[]): readonly string[] =>
+  [...new Set(layouts.flatMap(({ addresses }) => addresses))].map(
     (ip) =>
       `addr add ${hostCidr(ip)} dev ${ipvsDevice} ${familyOf(ip) === 'IPv4' ? 'scope host' : 'nodad preferred_lft 0'}`,
-  ),
-]
+  )
