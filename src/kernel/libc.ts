@@ -10,14 +10,16 @@ interface Libc {
   readonly getsockname: (fd: number, address: Uint8Array, length: Uint32Array) => number
   readonly getsockopt: (fd: number, level: number, option: number, value: Uint8Array, length: Uint32Array) => number
   readonly setsockopt: (fd: number, level: number, option: number, value: Uint8Array, length: number) => number
-  readonly recvfrom: (
-    fd: number,
-    bytes: Uint8Array,
-    length: number,
-    flags: number,
-    address: Uint8Array,
-    addressLength: Uint32Array,
-  ) => number
+  readonly recvfrom: KoffiFunc<
+    (
+      fd: number,
+      bytes: Uint8Array,
+      length: number,
+      flags: number,
+      address: Uint8Array,
+      addressLength: Uint32Array,
+    ) => number
+  >
   readonly send: KoffiFunc<(fd: number, bytes: Uint8Array, length: number, flags: number) => number>
   readonly fcntl: KoffiFunc<(fd: number, command: number, type: 'int', value: number) => number>
   readonly flock: (fd: number, operation: number) => number

@@ -92,9 +92,9 @@ t.test('the kernel filters by protocol', async (t) => {
     let entries = 0
     const counting = new NetlinkConntrack(() => {
       const transport = openTransport({ protocol: protocols.netfilter })
-      const receive = transport.receive.bind(transport)
-      transport.receive = () => {
-        const bytes = receive()
+      const receive = transport.receiveAsync?.bind(transport)
+      transport.receiveAsync = async () => {
+        const bytes = await receive?.()
         const messages = new MessageReader(bytes ?? new Uint8Array())
         while (messages.next()) if (messages.type === 0x100) entries++
         return bytes

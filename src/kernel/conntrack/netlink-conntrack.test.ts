@@ -39,22 +39,23 @@ class Kernel {
 
   open = (): Transport => {
     let waiting: Uint8Array[] = []
+    const send = (bytes: Uint8Array): void => {
+      const messages = new MessageReader(bytes)
+      messages.next()
+      const attributes = messages.attributes(4)
+      let filtered = false
+      while (attributes.next()) if (attributes.type === CTA_FILTER) filtered = true
+      this.filtered.push(filtered)
+      waiting = this.#answer(filtered, this.filtered.length).map((write) => {
+        const writer = new Writer()
+        write(writer)
+        return writer.finish()
+      })
+    }
     return {
       portId: 1,
-      send: (bytes) => {
-        const messages = new MessageReader(bytes)
-        messages.next()
-        const attributes = messages.attributes(4)
-        let filtered = false
-        while (attributes.next()) if (attributes.type === CTA_FILTER) filtered = true
-        this.filtered.push(filtered)
-        waiting = this.#answer(filtered, this.filtered.length).map((write) => {
-          const writer = new Writer()
-          write(writer)
-          return writer.finish()
-        })
-      },
-      sendAsync: () => Promise.reject(new Error('not here')),
+      send,
+      sendAsync: async (bytes) => send(bytes),
       receive: () => waiting.shift(),
       join: () => {},
       leave: () => {},

@@ -93,7 +93,7 @@ export class NetlinkConntrack implements Conntrack {
       if (flow !== undefined) onFlow(flow)
     }
     // Nothing to forget before it starts over: an entry may come twice.
-    await dump(this.#open, request, each, signal, { restart: () => {} })
+    await dump(this.#open, request, each, signal, { restart: () => {}, onThread: true })
   }
 
   #connected(): Connection {

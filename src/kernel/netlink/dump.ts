@@ -12,6 +12,8 @@ export interface DumpOptions {
    * such a change throws `interrupted` at once; with it, after ten attempts within two seconds or so.
    */
   readonly restart?: () => void
+  /** The kernel walks a table for it that may be large with little in it to tell: other work goes on meanwhile. */
+  readonly onThread?: boolean
   /** Where NLM_F_DUMP_INTR is not set: a number that every message of one consistent dump has in common. */
   readonly generationOf?: (message: MessageReader) => number
 }
@@ -34,14 +36,14 @@ export const dump = async (
   request: Request,
   onMessage: (message: MessageReader) => void,
   signal: AbortSignal,
-  { restart, generationOf }: DumpOptions = {},
+  options: DumpOptions = {},
 ): Promise<void> => {
   for (let attempt = 0; ; attempt++) {
     signal.throwIfAborted()
     const transport = open()
     let inconsistency: KernelError
     try {
-      await dumpOnce(transport, request, onMessage, signal, generationOf)
+      await dumpOnce(transport, request, onMessage, signal, options)
       return
     } catch (error) {
       if (!(error instanceof KernelError) || error.code !== 'interrupted') throw error
@@ -50,11 +52,11 @@ export const dump = async (
       transport.close()
     }
     const pause = pauses[attempt]
-    if (restart === undefined || pause === undefined) throw inconsistency
+    if (options.restart === undefined || pause === undefined) throw inconsistency
     // Ends early when aborted; the reason is thrown below.
     await sleep(pause, undefined, { signal }).catch(() => {})
     signal.throwIfAborted()
-    restart()
+    options.restart()
   }
 }
 
@@ -63,15 +65,17 @@ const dumpOnce = async (
   request: Request,
   onMessage: (message: MessageReader) => void,
   signal: AbortSignal,
-  generationOf: ((message: MessageReader) => number) | undefined,
+  { generationOf, onThread = false }: DumpOptions,
 ): Promise<void> => {
   const changed = (): KernelError =>
     new KernelError({ code: 'interrupted', op: request.op, detail: 'changed while it was read' })
   let generation: number | undefined
-  transport.send(encodeRequest(request, NLM_F_DUMP, 1))
+  const bytes = encodeRequest(request, NLM_F_DUMP, 1)
+  if (onThread) await transport.sendAsync(bytes, signal)
+  else transport.send(bytes)
   let turn = performance.now()
   for (;;) {
-    const datagram = transport.receive()
+    const datagram = onThread ? await receiveOnThread(transport) : transport.receive()
     if (datagram === undefined) throw new KernelError({ code: 'io', op: request.op, detail: 'dump has no end' })
     const messages = new MessageReader(datagram)
     while (messages.next()) {
@@ -95,3 +99,6 @@ const dumpOnce = async (
     }
   }
 }
+
+const receiveOnThread = async (transport: Transport): Promise<Uint8Array | undefined> =>
+  transport.receiveAsync === undefined ? transport.receive() : await transport.receiveAsync()

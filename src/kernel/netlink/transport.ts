@@ -24,6 +24,11 @@ export interface Transport {
    * dropping until everything that still waits has been read.
    */
   receive(): Uint8Array | undefined
+  /**
+   * The same on a thread, for the next part of a dump that the kernel may take long to put together. Neither another call
+   * nor {@link close} may come before it has ended.
+   */
+  receiveAsync?(): Promise<Uint8Array | undefined>
   /** Joins or leaves a multicast group, by number. */
   join(group: number): void
   leave(group: number): void
@@ -170,17 +175,44 @@ class Socket implements WakingTransport {
       this.#senderLength[0] = addressLength
       const buffer = this.#buffer
       const length = libc().recvfrom(this.#fd, buffer, buffer.length, MSG_TRUNC, this.#senderBytes, this.#senderLength)
-      if (length < 0) {
-        const errno = libc().errno()
-        if (errno === EAGAIN) return undefined
-        if (errno === EINTR) continue
-        throw KernelError.ofErrno('receive netlink datagram', errno)
-      }
-      // Programs may write to one another's netlink sockets too; the kernel's port id is 0.
-      if (this.#sender.getUint32(4, libc().littleEndian) !== 0) continue
-      if (length > buffer.length) throw this.#tooLong(length)
-      return buffer.subarray(0, length)
+      const received = this.#received(length, length < 0 ? libc().errno() : 0)
+      if (received !== 'again') return received
     }
+  }
+
+  async receiveAsync(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      this.#senderLength[0] = addressLength
+      const buffer = this.#buffer
+      const received = await new Promise<Uint8Array | 'again' | undefined>((resolve, reject) => {
+        const done = (error: unknown, length: number): void => {
+          try {
+            if (error) throw KernelError.ofSystem('receive netlink datagram', error)
+            resolve(this.#received(length, length < 0 ? libc().errno() : 0))
+          } catch (cause) {
+            reject(cause)
+          }
+        }
+        libc().recvfrom.async(
+          ...([this.#fd, buffer, buffer.length, MSG_TRUNC, this.#senderBytes, this.#senderLength] as const),
+          done,
+        )
+      })
+      if (received !== 'again') return received
+    }
+  }
+
+  /** What to make of what recvfrom() answered; undefined when nothing waits. */
+  #received(length: number, errno: number): Uint8Array | 'again' | undefined {
+    if (length < 0) {
+      if (errno === EAGAIN) return undefined
+      if (errno === EINTR) return 'again'
+      throw KernelError.ofErrno('receive netlink datagram', errno)
+    }
+    // Programs may write to one another's netlink sockets too; the kernel's port id is 0.
+    if (this.#sender.getUint32(4, libc().littleEndian) !== 0) return 'again'
+    if (length > this.#buffer.length) throw this.#tooLong(length)
+    return this.#buffer.subarray(0, length)
   }
 
   join(group: number): void {
