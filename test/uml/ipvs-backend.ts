@@ -195,7 +195,12 @@ weir = new RealIpvsRig({ drainMs: 1_000 })
 weir.apply(...cluster, ...pods(1))
 weir.setAddresses(addresses)
 await weir.mustSync()
-writeComparison('after the limit all go', await eventually(() => weights() === '10.244.0.1:1', 20), true)
+await eventually(() => weights() === '10.244.0.1:1', 60)
+writeComparison(
+  'after the limit all go',
+  { left: weights(), drifts: weir.drifts },
+  { left: '10.244.0.1:1', drifts: [] },
+)
 
 // Refusals.
 weir.apply(
