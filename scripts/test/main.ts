@@ -4,13 +4,13 @@
  */
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { runKernelTests } from '../../test/support/kernel-tests.ts'
+import { runKernelTests, usualPace } from '../../test/support/kernel-tests.ts'
 import { missingMeans } from '../../test/support/means.ts'
 import { emptyTally, forbidSkips, sumTallies, type Tally, tallyLine } from '../../test/support/tally.ts'
 import { runUnitTests } from './unit.ts'
 
-/** For each of the two runners: what is left over then has failed. */
-const runnerLimitMs = 9 * 60_000
+/** What is left over then has failed. */
+const limitMs = { 'unit tests': 6 * 60_000, 'kernel tests': 16 * 60_000 } as const
 
 const build = fileURLToPath(new URL('../..', import.meta.url))
 const root = resolve(build, '..')
@@ -24,10 +24,10 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => inte
 /** Each with what it counts; a step without tests of its own counts only when it fails. */
 const results: { readonly name: string; readonly tally: Tally; readonly detail: string }[] = []
 
-const timed = async (name: string, run: (signal: AbortSignal) => Promise<Tally>): Promise<void> => {
+const timed = async (name: keyof typeof limitMs, run: (signal: AbortSignal) => Promise<Tally>): Promise<void> => {
   print(`\n== ${name}\n`)
   const startedAt = performance.now()
-  const tally = await run(AbortSignal.any([interrupt.signal, AbortSignal.timeout(runnerLimitMs)]))
+  const tally = await run(AbortSignal.any([interrupt.signal, AbortSignal.timeout(limitMs[name])]))
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
   results.push({ name, tally, detail: `${tallyLine(tally)}, ${seconds} s` })
 }
@@ -44,8 +44,7 @@ await timed('kernel tests', (signal) =>
     {
       folder: `${build}/test/kernel`,
       only: [],
-      parallel: 2,
-      fileLimitMs: 180_000,
+      ...usualPace,
       missing: missingMeans(),
       print,
     },

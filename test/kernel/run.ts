@@ -1,7 +1,6 @@
 /** `node build/test/kernel/run.js [PART-OF-A-PATH…]`: runs the kernel tests, or those whose path holds an argument. */
-import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { runKernelTests } from '../support/kernel-tests.ts'
+import { runKernelTests, usualPace } from '../support/kernel-tests.ts'
 import { missingMeans } from '../support/means.ts'
 import { tallyLine } from '../support/tally.ts'
 
@@ -12,9 +11,7 @@ const tally = await runKernelTests(
   {
     folder: fileURLToPath(new URL('.', import.meta.url)),
     only: process.argv.slice(2),
-    // They wait more than they work: for silence, for time-outs, for timers of the kernel.
-    parallel: availableParallelism() + 1,
-    fileLimitMs: 240_000,
+    ...usualPace,
     missing: missingMeans(),
     print: (text) => process.stdout.write(text),
   },

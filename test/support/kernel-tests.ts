@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { availableParallelism } from 'node:os'
+import { basename, join } from 'node:path'
 import { prefixTally, sumTallies, type Tally } from './tally.ts'
 import { isStreamFault, readTap } from './tap-results.ts'
 
@@ -9,13 +10,22 @@ export interface KernelTestOptions {
   readonly folder: string
   /** Only files whose path holds one of these; empty = all. */
   readonly only: readonly string[]
-  /** At most this many processes at once. */
+  /** At most this many files at once that start a guest (`uml-…`), because a guest keeps a processor busy, */
+  readonly guests: number
+  /** and this many others: they wait more than they work, for silence, for time-outs, for timers of the kernel. */
   readonly parallel: number
   readonly fileLimitMs: number
   /** What the machine lacks: then no file is run, and each counts as skipped. */
   readonly missing: readonly string[]
   readonly print: (text: string) => void
 }
+
+/** For this machine. A guest among others takes up to two minutes. */
+export const usualPace = {
+  guests: availableParallelism(),
+  parallel: availableParallelism(),
+  fileLimitMs: 240_000,
+} as const satisfies Partial<KernelTestOptions>
 
 /** Runs each file as a process of its own. A failing file's whole output is printed. */
 export const runKernelTests = async (options: KernelTestOptions, signal: AbortSignal): Promise<Tally> => {
@@ -26,13 +36,19 @@ export const runKernelTests = async (options: KernelTestOptions, signal: AbortSi
     return { passed: 0, failed: [], skipped: files.map((name) => ({ name, reason })) }
   }
   const tallies: Tally[] = []
-  const queue = files.values()
-  const worker = async (): Promise<void> => {
+  const inGuests = files.filter(startsGuest).values()
+  const others = files.filter((file) => !startsGuest(file)).values()
+  const work = async (queue: Iterable<string>): Promise<void> => {
     for (const file of queue) tallies.push(prefixTally(`${file} > `, await runFile(file, options, signal)))
   }
-  await Promise.all(Array.from({ length: options.parallel }, worker))
+  await Promise.all([
+    ...Array.from({ length: options.guests }, () => work(inGuests).then(() => work(others))),
+    ...Array.from({ length: options.parallel }, () => work(others)),
+  ])
   return sumTallies(tallies)
 }
+
+const startsGuest = (file: string): boolean => basename(file).startsWith('uml-')
 
 const kernelTestFiles = ({ folder, only }: KernelTestOptions): readonly string[] =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })

@@ -6,7 +6,7 @@ const marker = 'WEIR_TEST_GUEST'
 const program = fileURLToPath(new URL('./uml-file-program.js', import.meta.url))
 
 /** Below the limit of a test file (kernel-tests.ts), so that what the guest said until then is told. */
-const patienceMs = 170_000
+const patienceMs = 220_000
 
 /** Whether this process runs in a guest that {@link ownGuest} started. */
 export const isInGuest = (): boolean => process.env[marker] !== undefined

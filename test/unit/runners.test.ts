@@ -22,6 +22,7 @@ describe('runKernelTests', () => {
       {
         folder,
         only: [],
+        guests: 1,
         parallel: 2,
         fileLimitMs: 10_000,
         missing: [],
@@ -40,6 +41,12 @@ describe('runKernelTests', () => {
     expect(await run()).toEqual({ passed: 3, failed: ['b.test.js > y'], skipped: [] })
     expect(printed).toContain('the reason')
     expect(printed).not.toContain('quiet')
+  })
+
+  it('runs files that start guests beside the others, so many and no more at a time', async () => {
+    for (const name of ['uml-a', 'uml-b', 'c', 'd']) file(`${name}.test.js`, "console.log('1..1\\nok 1 - x')")
+    expect(await run()).toEqual({ passed: 4, failed: [], skipped: [] })
+    expect(printed.indexOf('uml-a.test')).toBeLessThan(printed.indexOf('uml-b.test'))
   })
 
   it('counts a bad ending as a failure, whatever the TAP says', async () => {
