@@ -87,7 +87,7 @@ export interface Backend<P extends { readonly summary: PlanSummary } = { readonl
   counts(): ReadonlyMap<string, number>
   /** Removes what nothing of ours uses any more; the number of objects. Called a while after an apply, never during one. */
   tidy(signal: AbortSignal): Promise<number>
-  /** True only when nobody else can have written to what is ours since the last apply. Cheap: no listing. */
+  /** True only when nobody else can have written to what is ours since the last apply. Asked every sync period. */
   untouched(signal: AbortSignal): Promise<boolean>
   /** What would be programmed on a clean node, as text that the kernel's own tool loads. */
   render(host: HostState, services: Iterable<ServiceState>): string
