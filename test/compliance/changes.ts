@@ -36,6 +36,7 @@ interface Kept {
   readonly what: string
   readonly held: Held
   readonly again: () => Promise<Outcome>
+  readonly release: () => Promise<void>
 }
 
 export class ChangeScenarios {
@@ -47,8 +48,8 @@ export class ChangeScenarios {
     this.#stage = stage
   }
 
-  async play(): Promise<void> {
-    for (const net of nets) {
+  async play(families: readonly Net[] = nets): Promise<void> {
+    for (const net of families) {
       const options: readonly (readonly [string, Parameters<typeof exposed>[2]])[] = [
         ['random', {}],
         ...(['rr', 'wrr', 'sh', 'mh'] as const).map((name) => [name, scheduledBy(name)] as const),
@@ -105,7 +106,7 @@ export class ChangeScenarios {
       const pods: readonly PodName[] = ['pod-1', 'pod-2', 'remote-1', 'remote-2']
       const web = withNode([exposed(net, 'TCP'), ready(net, 'TCP', ...pods)])
       await backend.start(web, defaultSettings)
-      const kept = await this.#hold(net)
+      let kept = await this.#hold(net)
       const still = async (what: string): Promise<void> => {
         for (const { what: where, held, again } of kept) t.same(await again(), held.outcome, `${where}: ${what}`)
       }
@@ -137,7 +138,16 @@ export class ChangeScenarios {
       await backend.update(withNode([exposed(net, 'TCP')]))
       await still('no endpoints: new connections are refused')
       await backend.update(withNode([]))
-      await still('the Service is gone')
+      if (backend.traits.serviceGone === 'kept') await still('the Service is gone')
+      else {
+        for (const { what: where, held, again, release } of kept) {
+          t.notSame(await again(), held.outcome, `${where}: it has ended with the Service`)
+          await release()
+        }
+        await backend.update(web)
+        kept = await this.#hold(net)
+        await still('the Service is back')
+      }
       await backend.stop()
       if (backend.traits.flowsIn === 'kernel') {
         await still('the proxy is gone')
@@ -150,7 +160,7 @@ export class ChangeScenarios {
         for (const at of [front(net), onNode(net), vip(net)])
           for (const name of await this.#names(at)) t.match(name, /^(?:pod|remote)-/, `${at.what}: new ones are served`)
       }
-      for (const { held, what } of kept) await this.#stage.host(placeOf(what)).release(held.connection)
+      for (const { release } of kept) await release()
       await this.#end()
     })
   }
@@ -161,7 +171,10 @@ export class ChangeScenarios {
       const host = this.#stage.host(from)
       for (const at of [front(net), onNode(net), vip(net)]) {
         const held = await host.hold({ address: at.ip, port: at.port, timeoutMs: 10_000 })
-        kept.push({ what: `${from} to ${at.what}`, held, again: () => host.again(held.connection) })
+        kept.push({
+          ...{ what: `${from} to ${at.what}`, held },
+          ...{ again: () => host.again(held.connection), release: () => host.release(held.connection) },
+        })
       }
     }
     return kept
@@ -233,8 +246,3 @@ export class ChangeScenarios {
 const nameOf = (outcome: Outcome): string => (outcome.kind === 'answered' ? outcome.name : outcome.kind)
 
 const scheduledBy = (scheduler: Scheduler) => ({ annotations: { 'weir.dev/scheduler': scheduler } })
-
-const placeOf = (what: string): 'client' | 'pod-2' | 'node' => {
-  const [place] = what.split(' ')
-  return place === 'client' || place === 'pod-2' ? place : 'node'
-}

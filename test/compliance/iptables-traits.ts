@@ -36,9 +36,12 @@ export const iptablesTraits: Traits = {
   fromNodeUndetected: 'direct',
   lackedScheduler: 'lc',
   rangesWithoutEndpoints: false,
+  endpointOrder: 'sorted',
   affinityOf: 'servicePort',
+  affinityEnds: 'inTime',
   staleFlows: 'moved',
   olderFlows: 'moved',
+  serviceGone: 'kept',
   keepsSource: true,
   flowsIn: 'kernel',
 }

@@ -31,11 +31,11 @@ export const playIpvs = async (
 ): Promise<void> => {
   const stage = await createIpvsStage(protocols)
   t.teardown(() => stage.close())
-  const backend = new IpvsUnderTest()
-  for (const title of titles) await playTable(title, allTables[title], { backend, stage, protocols, keep: true })
+  const backend = new IpvsUnderTest({ keep: true })
+  for (const title of titles) await playTable(title, allTables[title], { backend, stage, protocols })
   await t.test('clean-up leaves nothing', async (t) => {
     t.match(leftovers(), { servers: /->/, device: true, sets: /KUBE-/, rules: /KUBE-/ }, 'there was something')
-    await backend.cleanup()
+    await backend.remove()
     t.same(leftovers(), { servers: '', device: false, sets: '', rules: '' })
   })
 }

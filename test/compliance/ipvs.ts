@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { IpvsBackend, ipvsCapabilities } from '../../src/backends/ipvs/backend.ts'
 import { prepareIpvs } from '../../src/backends/ipvs/prepare.ts'
 import { ProblemReports } from '../../src/backends/ipvs/problem-reports.ts'
-import { type IpvsSettings, ipvsDevice } from '../../src/backends/ipvs/settings.ts'
+import type { IpvsSettings } from '../../src/backends/ipvs/settings.ts'
 import { concernsUs } from '../../src/backends/kube-chains.ts'
 import { type NetlinkConntrack, openConntrack } from '../../src/kernel/conntrack/netlink-conntrack.ts'
 import { openIpset } from '../../src/kernel/ipset/netlink-ipset.ts'
@@ -35,9 +36,14 @@ export const ipvsTraits: Traits = {
   // The kernel of guests does not have it.
   lackedScheduler: 'twos',
   rangesWithoutEndpoints: true,
+  endpointOrder: 'asAdded',
   affinityOf: 'address',
+  // A template waits for those that it made, and the kernel keeps a closed connection for two minutes.
+  affinityEnds: 'withConnections',
   staleFlows: 'moved',
   olderFlows: 'moved',
+  // Its address must be free at once: the next to have it may be another machine.
+  serviceGone: 'cut',
   keepsSource: true,
   flowsIn: 'kernel',
 }
@@ -47,14 +53,26 @@ interface Running {
   readonly close: () => void
 }
 
+export interface IpvsOptions extends Partial<IpvsSettings> {
+  /** How long the kernel remembers a UDP flow; 300 unless given. */
+  readonly udpSeconds?: number
+  /** What is in the kernel stays for the next start, which takes a guest a third of the time. */
+  readonly keep?: boolean
+}
+
 /** IPVS in the kernel of a guest, with legacy iptables. */
 export class IpvsUnderTest implements BackendUnderTest {
   readonly name = 'ipvs'
   readonly traits = ipvsTraits
+  readonly countsOf = 'address'
+  readonly #keep: boolean
+  readonly #udpSeconds: number
   readonly #over: Partial<IpvsSettings>
   #running: Running | undefined
 
-  constructor(over: Partial<IpvsSettings> = {}) {
+  constructor({ keep = false, udpSeconds = 0, ...over }: IpvsOptions = {}) {
+    this.#keep = keep
+    this.#udpSeconds = udpSeconds
     this.#over = over
   }
 
@@ -71,10 +89,11 @@ export class IpvsUnderTest implements BackendUnderTest {
     await this.#need().proxy.update(objects)
   }
 
-  /** Everything that others can take away from us. */
+  /**
+   * All that established connections do not need. Without virtual servers those that drain would go; without addresses what
+   * comes meanwhile would meet a stranger, who resets the connection.
+   */
   async loseRules(family: Family): Promise<void> {
-    execFileSync('ipvsadm', ['-C'])
-    execFileSync('ip', ['link', 'del', ipvsDevice])
     const program = `${family === 'IPv4' ? 'iptables' : 'ip6tables'}-${variant}`
     for (const table of ['mangle', 'filter', 'nat'])
       for (const command of ['-F', '-X']) execFileSync(program, ['-w', '5', '-t', table, command])
@@ -89,7 +108,25 @@ export class IpvsUnderTest implements BackendUnderTest {
     running?.close()
   }
 
+  /** Resolves when so many connections are open. */
+  async connectionsAre(count: number): Promise<void> {
+    const open = (): number =>
+      [...execFileSync('ipvsadm', ['-Ln'], { encoding: 'utf8' }).matchAll(/ {2,}(\d+) +\d+ *$/gm)]
+        .map(([, active]) => Number(active))
+        .reduce((sum, active) => sum + active, 0)
+    while (open() !== count) await sleep(20)
+  }
+
+  /** Those of UDP, after as long as they are remembered. */
+  async forgetFlows(): Promise<void> {
+    while (/^UDP/m.test(execFileSync('ipvsadm', ['-Lnc'], { encoding: 'utf8' }))) await sleep(100)
+  }
+
   async cleanup(): Promise<void> {
+    if (!this.#keep) await this.remove()
+  }
+
+  async remove(): Promise<void> {
     const { backends, close } = await this.#open(() => {})
     for (const backend of backends) await backend.cleanup(signal)
     close()
@@ -104,7 +141,7 @@ export class IpvsUnderTest implements BackendUnderTest {
     await prepareIpvs(
       {
         ...{ ipvs, sysctl: new ProcSysctl(), scheduler: 'rr', strictArp: false },
-        ...{ timeouts: { tcp: 0, tcpFin: 0, udp: 0 }, onError: raise },
+        ...{ timeouts: { tcp: 0, tcpFin: 0, udp: this.#udpSeconds }, onError: raise },
       },
       signal,
     )

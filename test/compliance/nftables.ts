@@ -29,9 +29,12 @@ export const nftTraits: Traits = {
   fromNodeUndetected: 'direct',
   lackedScheduler: 'lc',
   rangesWithoutEndpoints: true,
+  endpointOrder: 'sorted',
   affinityOf: 'address',
+  affinityEnds: 'inTime',
   staleFlows: 'moved',
   olderFlows: 'moved',
+  serviceGone: 'kept',
   keepsSource: true,
   flowsIn: 'kernel',
 }

@@ -7,6 +7,7 @@ import { type Net, nets, nodePort, port } from '../flows/net.ts'
 import { exposed, ready, service } from '../flows/objects.ts'
 import { RawSocket } from '../support/raw-socket.ts'
 import type { BackendUnderTest } from './backend-under-test.ts'
+import { probeMarks } from './mark-probe.ts'
 import { summary } from './run-flows.ts'
 import { defaultSettings } from './settings.ts'
 import type { Stage } from './stage.ts'
@@ -83,18 +84,7 @@ export const playNode = async (backend: BackendUnderTest, stage: Stage): Promise
     await t.test(
       `S11.1 others' bits of the mark are kept, ours is gone on the way out, ${net.family}, ${backend.name}`,
       async (t) => {
-        const bit = 1 << defaultSettings.masqueradeBit
-        execFileSync('nft', ['-f', '-'], {
-          input: `table ${ip} probe {
-        chain pre { type filter hook prerouting priority -150; ${ip} saddr ${net.at.client} meta mark set 0x20001; }
-        chain post { type filter hook postrouting priority 200
-          ct state new ct original ${ip} saddr ${net.at.client} meta mark 0x20001 counter comment "kept"
-          ct state new ct original ${ip} saddr ${net.at.client} meta mark != 0x20001 counter comment "not kept"
-          meta mark & ${bit} != 0 counter comment "ours"
-        }
-      }`,
-        })
-        t.teardown(() => execFileSync('nft', ['delete', 'table', ip, 'probe']))
+        const counts = probeMarks(t, net, 1 << defaultSettings.masqueradeBit)
         await backend.start(withNode([exposed(net, 'TCP'), ready(net, 'TCP', 'remote-1')]), defaultSettings)
         for (const [address, at] of [
           [net.clusterIP(1), port],
@@ -103,10 +93,10 @@ export const playNode = async (backend: BackendUnderTest, stage: Stage): Promise
           const outcomes = await stage.host('client').connect({ address, port: at, count: 3, timeoutMs: 5_000 })
           t.same(summary(outcomes), [`remote-1 answers ${net.at.node}`])
         }
-        const listing = execFileSync('nft', ['list', 'table', ip, 'probe'], { encoding: 'utf8' })
-        t.match(listing, /packets 6 bytes \d+ comment "kept"/, 'the first packet of every connection')
-        t.match(listing, /packets 0 bytes 0 comment "not kept"/)
-        t.match(listing, /packets 0 bytes 0 comment "ours"/)
+        const { kept, notKept, ours } = counts()
+        t.ok(kept >= 6, 'kept, in the first packet of every connection')
+        t.equal(notKept, 0, 'lost')
+        t.equal(ours, 0, 'of ours')
         await end()
       },
     )

@@ -20,8 +20,6 @@ export interface FlowRun {
   readonly backend: BackendUnderTest
   readonly stage: Stage
   readonly protocols: readonly Protocol[]
-  /** The rules stay when a table is through, and the next one starts over them. */
-  readonly keep?: boolean
 }
 
 /**
@@ -31,7 +29,7 @@ export interface FlowRun {
 export const playTable = async (
   name: string,
   table: FlowTable,
-  { backend, stage, protocols, keep = false }: FlowRun,
+  { backend, stage, protocols }: FlowRun,
 ): Promise<void> => {
   for (const net of nets) {
     for (const protocol of protocols) {
@@ -46,7 +44,7 @@ export const playTable = async (
           await playCase(t, flow, protocol, stage, backend.traits)
         }
         await backend.stop()
-        if (!keep) await backend.cleanup()
+        await backend.cleanup()
       })
     }
   }

@@ -63,8 +63,8 @@ export class SchedulingScenarios {
     this.#stage = stage
   }
 
-  /** What each scheduler does, for those that the backend declares. */
-  async play(): Promise<void> {
+  /** What each scheduler does, for those that the backend declares; `only`: for these. */
+  async play(only?: readonly Scheduler[]): Promise<void> {
     const scenarios: readonly (readonly [Scheduler, string, Scenario])[] = [
       // First, while few old connections are around: what meets one that waits to end tries again, and that is a turn too.
       ['rr', 'takes turns', (t, net) => this.#cycle(t, net, { scheduler: 'rr' }, 'ABC')],
@@ -106,6 +106,7 @@ export class SchedulingScenarios {
       ['mh', 'mh-port: when an endpoint goes, the ports of others stay', (t, net) => this.#portsMoved(t, net)],
     ]
     for (const [scheduler, what, scenario] of scenarios) {
+      if (only?.includes(scheduler) === false) continue
       for (const net of nets) {
         const lacks = !this.#backend.traits.schedulers.has(scheduler)
         await t.test(`S8.2 S8.3 ${scheduler}: ${what}, ${net.family}, ${this.#backend.name}`, async (t) => {
@@ -224,7 +225,9 @@ export class SchedulingScenarios {
       `${others.length} of ${before.size - own.length} others moved`,
     )
     await this.#backend.update(objectsOf(net, { ...scheduled, pods: four }))
-    t.same(moved(before, await ask()), [], 'when it is back, everything is as it was')
+    const back = moved(before, await ask())
+    if (this.#backend.traits.endpointOrder === 'sorted') t.same(back, [], 'when it is back, everything is as it was')
+    else t.ok(back.length <= 0.02 * before.size, `when it is back, ${back.length} of ${before.size} are elsewhere`)
   }
 
   /** One datagram from each of many source ports, each a new flow. Few at once: a server's buffer is small. */

@@ -25,9 +25,12 @@ export const userspaceTraits: Traits = {
   fromNodeUndetected: 'direct',
   lackedScheduler: 'lc',
   rangesWithoutEndpoints: true,
+  endpointOrder: 'sorted',
   affinityOf: 'servicePort',
+  affinityEnds: 'inTime',
   staleFlows: 'moved',
   olderFlows: 'moved',
+  serviceGone: 'kept',
   keepsSource: false,
   flowsIn: 'process',
 }
@@ -43,6 +46,7 @@ interface Running {
 export class UserspaceUnderTest implements BackendUnderTest {
   readonly name: string
   readonly traits = userspaceTraits
+  readonly countsOf = 'servicePort'
   readonly #options: Partial<ForwarderOptions>
   #running: Running | undefined
 

@@ -51,8 +51,14 @@ export interface Traits extends Capabilities {
   readonly staleFlows: 'moved' | 'kept'
   /** S8.5: UDP flows that are older than the Service. */
   readonly olderFlows: 'moved' | 'kept'
+  /** S8.2: the place that an endpoint which comes back gets in the list that schedulers go by. */
+  readonly endpointOrder: 'sorted' | 'asAdded'
   /** S8.1: what a client is remembered for. */
   readonly affinityOf: 'servicePort' | 'address'
+  /** S8.1: when it is forgotten: in time, or not before the kernel has forgotten the last of its connections. */
+  readonly affinityEnds: 'inTime' | 'withConnections'
+  /** Established connections of a Service that is deleted. */
+  readonly serviceGone: 'kept' | 'cut'
   /** Without it every endpoint sees the node as its client. */
   readonly keepsSource: boolean
   /** Who forwards what is established and remembers clients: a process takes both with it when it ends. */

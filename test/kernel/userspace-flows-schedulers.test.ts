@@ -1,8 +1,8 @@
 /** Schedulers that go by open connections: all that the process forwards count, whichever thread has them. */
 import t from 'tap'
+import { playSchedulers } from '../compliance/counting-schedulers.ts'
 import { Stage } from '../compliance/stage.ts'
 import { UserspaceUnderTest } from '../compliance/userspace.ts'
-import { playSchedulers } from '../compliance/userspace-schedulers.ts'
 import { ownNamespace } from '../support/namespace.ts'
 
 ownNamespace(import.meta.url)
