@@ -66,7 +66,12 @@ t.test('on a terminal it has colours and blocks, and keeps to its width', async 
   const rich = onTerminal(60, 'TERM=xterm LC_ALL=C.UTF-8')
   t.ok(rich.includes('\u001b[1mrr\u001b[22m'))
   t.match(rich, /█/)
-  for (const line of rich.replaceAll(styles, '').split('\n')) t.ok(line.length <= 60, line)
+  // On a busy machine there is a progress bar first, drawn over itself.
+  const lines = rich
+    .replaceAll(styles, '')
+    .replaceAll('\u001b[K', '')
+    .split(/[\r\n]+/)
+  for (const line of lines) t.ok(line.length <= 60, line)
   const plain = onTerminal(100, 'TERM=xterm LC_ALL=C.UTF-8 NO_COLOR=1')
   t.notOk(plain.replaceAll('\u001b[K', '').includes('\u001b'), 'no colour; on a busy machine there was a progress bar')
   t.match(plain, /load m\/m/)

@@ -20,10 +20,10 @@ export interface KernelTestOptions {
   readonly print: (text: string) => void
 }
 
-/** For this machine. A guest among others takes up to two minutes; with more at once, waits of tests would be too short. */
+/** For this machine. A guest among others takes up to two minutes. */
 export const usualPace = {
   guests: availableParallelism(),
-  parallel: 1,
+  parallel: availableParallelism(),
   fileLimitMs: 240_000,
 } as const satisfies Partial<KernelTestOptions>
 
