@@ -1,8 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { Connection } from '../../src/kernel/netlink/connection.ts'
 import type { InterfaceAddress } from '../../src/kernel/route/interface-address.ts'
 import { NetlinkRoute } from '../../src/kernel/route/netlink-route.ts'
+import { openRoute } from '../../src/kernel/route/open-route.ts'
+import { RTM_GETROUTE, readRoute, routeToBody } from '../../src/kernel/route/rtmsg.ts'
+import { type IP, parseIP } from '../../src/model/ip.ts'
 import { ownNamespace } from '../support/namespace.ts'
 
 ownNamespace(import.meta.url)
@@ -106,6 +110,33 @@ t.test('finds and deletes links', async (t) => {
   t.equal(await route.findLink('kube-ipvs0', signal), undefined)
   t.equal(await route.deleteLink('kube-ipvs0', signal), false)
   t.notMatch(ip('link'), /kube-ipvs0/)
+})
+
+t.test('an added address is local when the promise resolves', async (t) => {
+  ip('link set br0 up')
+  const connection = new Connection(openRoute())
+  t.teardown(() => connection.close())
+  /** Asked at once: a moment later it would be so in any case. */
+  const kindOfRoute = (to: IP): string | undefined => {
+    let kind: string | undefined
+    const request = { op: 'find a route', type: RTM_GETROUTE, body: routeToBody(to) }
+    connection.request(request, signal, (message) => {
+      kind = readRoute(message)?.kind
+    })
+    return kind
+  }
+  ip('-6 route add default dev br0')
+  for (let i = 1; i <= 30; i++) {
+    const added = parseIP(`2001:db8:7::${i}`) as IP
+    await route.changeAddresses('br0', { add: [added], remove: [], purpose: 'destination' }, signal)
+    t.equal(kindOfRoute(added), 'local', added)
+  }
+})
+
+t.test('where the interface is down, nobody waits for that', async (t) => {
+  ip('link add br1 type bridge')
+  const added = parseIP('2001:db8:8::1') as IP
+  t.same(await route.changeAddresses('br1', { add: [added], remove: [] }, AbortSignal.timeout(900)), [])
 })
 
 t.test('an aborted signal stops everything', async (t) => {

@@ -97,7 +97,8 @@ export interface Route {
   /**
    * Host addresses (/32, /128; IPv6 without duplicate address detection) of an interface, in as few datagrams as it takes;
    * removed first, then added. What is there already, or gone already, is no error. Each is accepted or refused by
-   * itself; `notFound` for all when there is no such interface.
+   * itself; `notFound` for all when there is no such interface. Where the interface is up, packets to those added stay on
+   * the node from then on, unless the kernel takes more than a second for it.
    */
   changeAddresses(name: string, change: AddressChange, signal: AbortSignal): Promise<readonly AddressRefusal[]>
 }

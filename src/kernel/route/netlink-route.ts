@@ -26,6 +26,7 @@ import {
   readAddress,
   readLink,
 } from './rtnetlink.ts'
+import { untilLocal } from './until-local.ts'
 import { AddressWatcher } from './watch-addresses.ts'
 import { watchLink } from './watch-link.ts'
 
@@ -100,6 +101,13 @@ export class NetlinkRoute implements Route {
         const ip = isAddition ? add[index - remove.length] : remove[index]
         if (ip !== undefined) refusals.push({ ip, error })
       }
+      const refused = new Set(refusals.map(({ ip }) => ip))
+      if (link.up)
+        await untilLocal(
+          connection,
+          add.filter((ip) => !refused.has(ip)),
+          signal,
+        )
       return refusals
     } finally {
       connection.close()

@@ -1,7 +1,7 @@
-import { cidrAddress, cidrBits, cidrFamily, cidrOf } from '../../model/cidr.ts'
-import { addressBytes, type Family, type IP, readIP, writeIP } from '../../model/ip.ts'
+import { cidrAddress, cidrBits, cidrFamily, cidrOf, maxBits } from '../../model/cidr.ts'
+import { addressBytes, type Family, familyOf, type IP, readIP, writeIP } from '../../model/ip.ts'
 import { malformed } from '../netlink/error.ts'
-import type { MessageReader, Reader, Writer } from '../netlink/wire.ts'
+import { littleEndian, type MessageReader, type Reader, type Writer } from '../netlink/wire.ts'
 import type { RouteEntry, RouteKind } from './route-entry.ts'
 import { AF_INET, AF_INET6, familyOfNumber, RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from './rtnetlink.ts'
 
@@ -29,6 +29,8 @@ const RTA_TABLE = 15
 
 /** In the flags: an exception that the kernel made for itself, e.g. for a path MTU. */
 const RTM_F_CLONED = 0x200
+/** In the flags of a question: the route of the table that is taken. */
+const RTM_F_FIB_MATCH = 0x2000
 /** "By the administrator": as `ip route` without `proto` is "boot". */
 const RTPROT_STATIC = 4
 const RT_SCOPE_LINK = 253
@@ -60,6 +62,19 @@ export const tableBody =
     const at = writer.reserve(rtmsgLength)
     writer.view.setUint8(at, family === 'IPv4' ? AF_INET : AF_INET6)
     writer.u32host(RTA_TABLE, table)
+  }
+
+/** What follows the header of an RTM_GETROUTE that asks which route a packet takes. */
+export const routeToBody =
+  (ip: IP) =>
+  (writer: Writer): void => {
+    const family = familyOf(ip)
+    const at = writer.reserve(rtmsgLength)
+    writer.view.setUint8(at, family === 'IPv4' ? AF_INET : AF_INET6)
+    writer.view.setUint8(at + destinationBitsAt, maxBits(family))
+    // Else the answer would be one that the kernel has copied for this packet.
+    writer.view.setUint32(at + flagsAt, RTM_F_FIB_MATCH, littleEndian)
+    writeAddress(writer, RTA_DST, ip, family)
   }
 
 /** What follows the header of an RTM_NEWROUTE or RTM_DELROUTE. */
