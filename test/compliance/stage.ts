@@ -93,6 +93,7 @@ export class Stage {
   }
 
   async #extendElsewhere(): Promise<void> {
+    await this.host('elsewhere').run(['sysctl', '-qw', 'net.ipv6.ip_nonlocal_bind=1'])
     for (const { elsewhere } of nets)
       for (const cidr of elsewhere) await this.#ip('elsewhere', `route add local ${cidr} dev lo`)
   }

@@ -15,16 +15,24 @@ import type { Stage } from './stage.ts'
 import { withNode } from './with-node.ts'
 
 const firstPort = 42_001
+/** Nobody listens on it. */
+const latePort = 91
 
 const frontsOf = (net: Net): readonly Front[] => [clusterFront(net), ...externalFronts(net)]
+
+interface ServedAs {
+  readonly name?: string
+  readonly spec?: Readonly<Record<string, unknown>>
+  readonly port?: number
+}
 
 const web = (
   net: Net,
   pods: readonly Server[],
-  { name = 'web', spec = {} }: { readonly name?: string; readonly spec?: Readonly<Record<string, unknown>> } = {},
+  { name = 'web', spec = {}, port: at = port }: ServedAs = {},
 ): readonly Manifest[] =>
   withNode([
-    exposed(net, 'UDP', { name, spec }),
+    exposed(net, 'UDP', { name, spec, port: { port: at } }),
     slice(
       net,
       'UDP',
@@ -121,6 +129,35 @@ export const playStaleFlows = async (backend: BackendUnderTest, stage: Stage): P
     })
 
     await test(net, 'a Service younger than its flows', (t) => older(t, net))
+    await test(net, 'answers from the Service’s addresses began them', async (t) => {
+      const served = web(net, ['pod-1'], { port: latePort })
+      const late = externalFronts(net).flatMap(({ what, ip, port: at }) =>
+        at === port ? [{ what, ip, port: latePort }] : [],
+      )
+      const clients = (): readonly Sender[] =>
+        late.map((front, i) => new Sender({ stage, front, sourcePort: firstPort + i }))
+      const answers = async (): Promise<void> => {
+        for (const [i, { ip: sourceAddress }] of late.entries()) {
+          const to = { protocol: 'UDP', address: net.at.client, port: firstPort + i, timeoutMs: 50 } as const
+          await stage.host('elsewhere').ask({ ...to, sourceAddress, sourcePort: latePort })
+        }
+        t.notOk(idsOf(net, [latePort]).includes(''), 'conntrack knows them')
+      }
+      await backend.start(nothing, defaultSettings)
+      await answers()
+      const first = clients()
+      await Promise.all(first.map((sender) => sender.next(2)))
+      await backend.update(served)
+      await allCome(t, first, 'pod-1', 'before it is there')
+      await backend.update(nothing)
+      await Promise.all(first.map((sender) => sender.next(2)))
+      await Promise.all(first.map((sender) => sender.end()))
+      await backend.update(served)
+      await answers()
+      const second = clients()
+      await allCome(t, second, 'pod-1', 'just after it is there')
+      await end(second)
+    })
     await test(net, 'another Service takes over the addresses', (t) =>
       play(t, net, web(net, ['pod-1']), [web(net, ['pod-1'], { name: 'other' })]),
     )

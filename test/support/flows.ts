@@ -36,3 +36,9 @@ export const flow = (
     id: lastId,
   }
 }
+
+/** A flow that is not translated and that `source` began. */
+export const flowFrom = (source: string, destination: string, options: Parameters<typeof flow>[2] = {}): Flow => ({
+  ...flow(destination, destination, options),
+  source: end(source),
+})

@@ -11,7 +11,7 @@ import {
   slice,
 } from '../../../test/property/track-objects.ts'
 import { anyChange, computed } from '../../../test/property/track-world.ts'
-import { flow } from '../../../test/support/flows.ts'
+import { flow, flowFrom } from '../../../test/support/flows.ts'
 import type { FlowTargets } from '../../backends/backend.ts'
 import { desiredStates } from '../../desired/service-states.ts'
 import type { ServiceState } from '../../model/desired.ts'
@@ -201,6 +201,31 @@ describe('a flow to an address of a Service', () => {
     rig.put(dns(), endpoint('10.0.0.1'))
     expect(rig.stale([fronts[0] ?? '', pod1], [fronts[0] ?? '', pod2], [fronts[0] ?? ''])).toEqual([])
     expect(rig.index.concerns('UDP')).toBe(false)
+  })
+})
+
+describe('a flow that an answer from an address of a Service began', () => {
+  const client = '198.51.100.7:4000'
+  const isStale = (rig: Rig, ...args: Parameters<typeof flowFrom>): boolean => rig.index.isStale(flowFrom(...args))
+
+  it('is stale', () => {
+    const rig = new Rig()
+    rig.put(dns(), endpoint('10.0.0.1'))
+    for (const front of fronts) expect([front, isStale(rig, front, client)]).toEqual([front, true])
+    expect(isStale(rig, '10.96.0.1:54', client)).toBe(false)
+    expect(isStale(rig, '192.0.2.99:30053', client)).toBe(false)
+    expect(isStale(rig, '10.96.0.1:53', client, { protocol: 'SCTP' })).toBe(false)
+    rig.drop('ns/dns')
+    for (const front of fronts) expect([front, isStale(rig, front, client)]).toEqual([front, false])
+  })
+
+  it('is not if it is translated, of another zone, or begun by an endpoint that has this address', () => {
+    const rig = new Rig()
+    rig.put(dns({ externalIPs: [ip('10.0.0.1')], ports: [{ ...dnsPort, port: port(5353) }] }), endpoint('10.0.0.1'))
+    expect(isStale(rig, '10.96.0.1:5353', client, { zone: 3 })).toBe(false)
+    expect(isStale(rig, pod1, client)).toBe(false)
+    const translated = { ...flowFrom('10.96.0.1:5353', client), target: flow(pod2).target }
+    expect(rig.index.isStale(translated)).toBe(false)
   })
 })
 

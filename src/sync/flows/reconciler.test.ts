@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { settle, TestClock } from '../../../test/kernel/sync-clock.ts'
 import { drop, put, putSlice } from '../../../test/kernel/sync-cluster.ts'
 import { endpoint, endpointPort, ip, port, service, servicePort, slice } from '../../../test/property/track-objects.ts'
-import { flow } from '../../../test/support/flows.ts'
+import { flow, flowFrom } from '../../../test/support/flows.ts'
 import type { Backend, Change, PlanSummary } from '../../backends/backend.ts'
 import { FakeConntrack } from '../../kernel/conntrack/fake-conntrack.ts'
 import { KernelError } from '../../kernel/netlink/error.ts'
@@ -320,6 +320,62 @@ describe('a write', () => {
     expect(rig.conntrack.reads - before).toBe(2)
     await rig.clock.advance(100_000)
     expect(rig.conntrack.reads - before).toBe(2)
+  })
+})
+
+describe('a second look', () => {
+  const lateAnswer = flowFrom('10.96.0.1:53', '192.0.2.200:4000')
+
+  it('finds what an answer has made that was on its way, a second later', async () => {
+    const rig = new Rig([older], [dns(), pods('10.0.0.1')])
+    await rig.clock.advance(100)
+    rig.conntrack.table.add(lateAnswer)
+    await rig.clock.advance(800)
+    expect(rig.left).toEqual([lateAnswer])
+    await rig.clock.advance(200)
+    expect(rig.left).toEqual([])
+  })
+
+  it('is made ever more rarely, until nothing is found', async () => {
+    const rig = new Rig([older], [dns(), pods('10.0.0.1')])
+    const { table } = rig.conntrack
+    const readsUntil = async (ms: number): Promise<number> => {
+      const before = rig.conntrack.reads
+      await rig.clock.advance(ms)
+      return rig.conntrack.reads - before
+    }
+    await rig.clock.advance(0)
+    for (const pauseMs of [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]) {
+      table.add(lateAnswer)
+      expect([pauseMs, await readsUntil(pauseMs - 1), await readsUntil(1)]).toEqual([pauseMs, 0, 1])
+      expect(rig.left).toEqual([])
+    }
+    expect(await readsUntil(60_000)).toBe(1)
+    expect(await readsUntil(1_000_000)).toBe(0)
+  })
+
+  it('comes a second after the last deletion, whatever its reason, and a look that finds nothing does not replace it', async () => {
+    const rig = new Rig([older], [dns(), pods('10.0.0.1')])
+    await rig.clock.advance(600)
+    rig.conntrack.table.add(stale)
+    rig.reconciler.again()
+    await rig.clock.advance(300)
+    rig.reconciler.again()
+    await rig.clock.advance(600)
+    rig.conntrack.table.add(lateAnswer)
+    const before = rig.conntrack.reads
+    await rig.clock.advance(100)
+    expect([rig.conntrack.reads - before, rig.left]).toEqual([1, []])
+  })
+
+  it('is not made of what is gone', async () => {
+    const rig = new Rig([live], [dns(), pods('10.0.0.1')])
+    await rig.clock.advance(10)
+    await rig.apply(drop('ns/dns'))
+    await rig.clock.advance(100)
+    const { reads } = rig.conntrack
+    await rig.clock.advance(100_000)
+    expect([rig.conntrack.reads - reads, rig.left]).toEqual([0, []])
   })
 })
 

@@ -11,6 +11,7 @@ import type { WriteListener } from '../loop.ts'
 import { Pacing } from '../pacing.ts'
 import { FlowIndex } from './flow-index.ts'
 import type { FlowTable } from './flow-table.ts'
+import { SecondLook } from './second-look.ts'
 import { type Swept, sweep } from './sweep.ts'
 
 export interface FlowReconcilerOptions {
@@ -47,6 +48,7 @@ export class FlowReconciler implements WriteListener {
   readonly #retries: Pacing
   /** Whose entries are to be looked at; those of TCP when an endpoint has been gone for long enough. */
   readonly #wanted = new Set<FlowProtocol>()
+  readonly #secondLooks: Readonly<Record<FlowProtocol, SecondLook>> = { UDP: new SecondLook(), SCTP: new SecondLook() }
   #writing: Writing = 'failed'
   #host: HostState | undefined
   #notBefore = 0
@@ -123,14 +125,20 @@ export class FlowReconciler implements WriteListener {
   #delay(): number | undefined {
     if (this.#writing !== 'settled') return undefined
     const now = this.#options.clock.monotonic()
-    const due = this.#wanted.size > 0 ? now : this.#index.connectionsDue()
-    if (due === undefined) return undefined
+    const due = Math.min(
+      this.#wanted.size > 0 ? now : Number.POSITIVE_INFINITY,
+      this.#index.connectionsDue() ?? Number.POSITIVE_INFINITY,
+      ...flowProtocols.map((protocol) => this.#secondLooks[protocol].due ?? Number.POSITIVE_INFINITY),
+    )
+    if (due === Number.POSITIVE_INFINITY) return undefined
     return Math.max(due - now, this.#notBefore - now, this.#retries.delay(now), 0)
   }
 
   async #pass(signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#options
     const start = clock.monotonic()
+    for (const protocol of flowProtocols)
+      if ((this.#secondLooks[protocol].due ?? Number.POSITIVE_INFINITY) <= start) this.#wanted.add(protocol)
     const protocols: Protocol[] = [...this.#wanted]
     const due = this.#index.connectionsDue()
     if (due !== undefined && due <= start) protocols.push('TCP')
@@ -142,6 +150,7 @@ export class FlowReconciler implements WriteListener {
       for (const protocol of protocols) {
         const swept = await this.#sweep(protocol, signal)
         if (!swept.whole && protocol !== 'TCP') this.#wanted.add(protocol)
+        if (protocol !== 'TCP') this.#lookedThrough(protocol, start, swept.deleted)
         deleted += swept.deleted
         failures.push(...swept.failures)
       }
@@ -154,6 +163,11 @@ export class FlowReconciler implements WriteListener {
       this.#wake()
     }
     return failures.length === 0
+  }
+
+  #lookedThrough(protocol: FlowProtocol, from: number, deleted: number): void {
+    const to = this.#options.clock.monotonic()
+    this.#secondLooks[protocol].looked({ from, to, deleted: this.#index.concerns(protocol) ? deleted : 0 })
   }
 
   #report(start: number, deleted: number, failures: readonly unknown[], signal: AbortSignal): void {

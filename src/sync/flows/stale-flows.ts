@@ -21,7 +21,7 @@ interface Port {
 
 /**
  * Which flows of one connectionless protocol are stale: they were sent to an address of a Service, and do not lead to an
- * endpoint of it. What was an address of a Service until just now is remembered until a pass over the table has been
+ * endpoint of it; or an answer from such an address began them. What was an address of a Service until just now is remembered until a pass over the table has been
  * made, for the flows that lead to its former endpoints. The cost of a change follows the changed service port.
  */
 export class StaleFlows {
@@ -70,13 +70,28 @@ export class StaleFlows {
     for (const front of port.fronts) if (this.#byFront.get(front) === port) this.#byFront.delete(front)
   }
 
-  isStale({ destination, target, zone }: Flow): boolean {
+  isStale(flow: Flow): boolean {
+    const { destination, target, zone } = flow
     const port = this.#addresses.find(this.#byFront, destination)
     if (port === undefined)
-      return !this.#former.empty && this.#addresses.find(this.#former, destination)?.has(target) === true
+      return (
+        (!this.#former.empty && this.#addresses.find(this.#former, destination)?.has(target) === true) ||
+        this.#isTurnedRound(flow)
+      )
     if (port.live.has(target)) return false
     // Who tracks packets in a zone of their own, as Open vSwitch does, sees those to a Service before they are translated.
     return zone === 0 || !sameEnd(target, destination)
+  }
+
+  /**
+   * An answer that was on its way when its flow was deleted makes an entry of its own, from the Service's address to the
+   * client. What the client sends belongs to that one as its answers, and is never translated. An endpoint that has the
+   * address itself may have begun it.
+   */
+  #isTurnedRound({ source, destination, target, zone }: Flow): boolean {
+    if (zone !== 0 || !sameEnd(target, destination)) return false
+    const port = this.#addresses.find(this.#byFront, source)
+    return port !== undefined && !port.live.has(source)
   }
 
   /** Before the table is read. Gives back what {@link end} wants. */
