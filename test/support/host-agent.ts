@@ -47,8 +47,11 @@ const again = async (connection: number): Promise<Outcome> => {
   return entry === undefined ? { kind: 'failed', code: 'ENOTCONN' } : askHttp(entry.hold, entry.agent)
 }
 
-const release = (connection: number): null => {
-  held.get(connection)?.agent.destroy()
+const release = (connection: number, reset: boolean): null => {
+  const agent = held.get(connection)?.agent
+  const idle = Object.values(agent?.freeSockets ?? {}).flatMap((sockets) => sockets ?? [])
+  if (reset) for (const socket of idle) socket.resetAndDestroy()
+  agent?.destroy()
   held.delete(connection)
   return null
 }
@@ -66,7 +69,7 @@ const perform = async (request: Request): Promise<unknown> => {
     case 'again':
       return again(request.body.connection)
     case 'release':
-      return release(request.body.connection)
+      return release(request.body.connection, request.body.reset)
     default:
       return assertNever(request, 'request')
   }

@@ -51,7 +51,8 @@ export interface Operations {
   readonly ask: { readonly request: Ask; readonly reply: readonly Outcome[] }
   readonly hold: { readonly request: Hold; readonly reply: Held }
   readonly again: { readonly request: { readonly connection: number }; readonly reply: Outcome }
-  readonly release: { readonly request: { readonly connection: number }; readonly reply: null }
+  /** `reset`: at once, so that nobody waits for late packets of it. */
+  readonly release: { readonly request: { readonly connection: number; readonly reset: boolean }; readonly reply: null }
 }
 export type Operation = keyof Operations
 

@@ -101,8 +101,8 @@ export class Host {
     return this.#request('again', { connection })
   }
 
-  async release(connection: number): Promise<void> {
-    await this.#request('release', { connection })
+  async release(connection: number, { reset = false } = {}): Promise<void> {
+    await this.#request('release', { connection, reset })
   }
 
   /** Ends the process; what it still had to do is rejected. Resolves when it is gone. */

@@ -10,20 +10,20 @@ export interface Lane {
   readonly servers: readonly string[]
 }
 
-/** Opens a connection every 10 ms, down each lane in turn, until it is told to stop. */
+/** Opens a connection every `everyMs`, 10 unless given, down each lane in turn, until it is told to stop. */
 export class SteadyTraffic {
   readonly #lanes: readonly Lane[]
   readonly #outcomes: Promise<{ readonly lane: Lane; readonly outcome: Outcome }>[] = []
   readonly #timer: NodeJS.Timeout
   readonly #synsBefore: Promise<readonly number[]>
 
-  constructor(lanes: readonly Lane[]) {
+  constructor(lanes: readonly Lane[], everyMs = 10) {
     this.#lanes = lanes
     this.#synsBefore = this.#syns()
     this.#timer = setInterval(() => {
       const lane = lanes[this.#outcomes.length % lanes.length]
       if (lane !== undefined) this.#outcomes.push(ask(lane))
-    }, 10)
+    }, everyMs)
   }
 
   /** Asserts that every one was answered by one of its servers, and at the first attempt. */

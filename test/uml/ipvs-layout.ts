@@ -3,13 +3,14 @@
  * prints what became of them: a line of JSON each (layout-report.ts).
  */
 import { writeFileSync } from 'node:fs'
+import { ipvsDevice } from '../../src/backends/ipvs/settings.ts'
 import { families } from '../../src/model/ip.ts'
 import type { Host } from '../support/host.ts'
 import type { Outcome } from '../support/host-protocol.ts'
 import { Scene } from '../support/scene.ts'
 import { type Cluster, clusterOf, endpointPort, type HostName, hosts } from './layout-cluster.ts'
 import { type Flow, flowsOf, variantsOf } from './layout-flows.ts'
-import { load, readBack, reload, run } from './layout-load.ts'
+import { load, readBack, reload, run, untilLocal } from './layout-load.ts'
 import { writeReport } from './layout-report.ts'
 
 const outcomeText = (outcome: Outcome): string => {
@@ -48,16 +49,29 @@ for (const cluster of clusters) {
   load(cluster)
   readBack(cluster)
 }
+await untilLocal(ipvsDevice)
 
-/** Direct routing: real servers have the addresses, and the node lets answers from them through. */
-for (const { clusterIP, vip } of clusters) {
-  for (const [name, ip] of [
-    ['remote', clusterIP(13)],
-    ['pod', vip(14)],
-  ] as const)
-    await hostNamed(name).run(['ip', 'addr', 'add', ip, 'dev', 'lo'])
+/**
+ * Direct routing and tunnels: real servers have the addresses, and the node lets answers from them through. Packets come
+ * out of a tunnel by the device that the kernel has for any sender.
+ */
+const tunnels = { IPv4: 'tunl0', IPv6: 'ip6tnl0' } as const
+for (const module of ['ipip', 'ip6_tunnel']) run('modprobe', ['-d', '/run/modules', module])
+for (const name of ['pod', 'remote'] as const) {
+  for (const { clusterIP, vip } of clusters)
+    for (const ip of name === 'remote' ? [clusterIP(13), clusterIP(15)] : [vip(14), vip(16)])
+      await hostNamed(name).run(['ip', 'addr', 'add', ip, 'dev', 'lo'])
+  for (const device of Object.values(tunnels)) await hostNamed(name).run(['ip', 'link', 'set', device, 'up'])
+  writeFileSync(`/proc/sys/net/ipv4/conf/v-${name}/accept_local`, '1')
 }
-for (const name of ['pod', 'remote']) writeFileSync(`/proc/sys/net/ipv4/conf/v-${name}/accept_local`, '1')
+
+/** Whether anything has come out of a tunnel. */
+const tunnelled = async ({ family }: Cluster, name: HostName): Promise<void> => {
+  const text = await hostNamed(name).run(['ip', '-s', '-j', 'link', 'show', tunnels[family]])
+  const [link] = JSON.parse(text) as readonly { readonly stats64: { readonly rx: { readonly packets: number } } }[]
+  const got = (link?.stats64.rx.packets ?? 0) > 0 ? 'packets' : 'none'
+  writeReport({ family, name: `what comes out of the tunnel to ${name}`, got, want: 'packets' })
+}
 
 const play = async ({ family }: Cluster, flows: readonly Flow[]): Promise<void> => {
   await Promise.all(
@@ -83,6 +97,7 @@ const ping = async ({ family, clusterIP }: Cluster, from: HostName): Promise<voi
 for (const cluster of clusters) {
   await play(cluster, flowsOf(cluster))
   for (const from of ['client', 'pod', 'node'] as const) await ping(cluster, from)
+  for (const to of ['pod', 'remote'] as const) await tunnelled(cluster, to)
 }
 for (const cluster of clusters)
   for (const { host, flows } of variantsOf(cluster)) {

@@ -42,7 +42,10 @@ export const clusterOf = (family: Family): Cluster => {
   const target = (name: HostName, local: boolean): Target => targetOf(at[name], { port: endpointPort, local })
   const here = target('pod', true)
   const there = target('remote', false)
-  const direct = { port: endpointPort, connections: { ...defaultConnections, forwarding: 'direct' } } as const
+  const forwarded = (forwarding: 'direct' | 'tunnel') => ({
+    port: endpointPort,
+    connections: { ...defaultConnections, forwarding },
+  })
   const none = { clusterIP: undefined }
   const only = (ip: IP) => [cidr(`${ip}/${four ? 32 : 128}`)]
   return {
@@ -109,15 +112,21 @@ export const clusterOf = (family: Family): Cluster => {
         nodePort: port(30_012),
         cluster: [there],
       }),
-      stateOf(family, 'x/direct', { ...direct, clusterIP: clusterIP(13), cluster: [there] }),
-      stateOf(family, 'x/direct-local', {
-        ...direct,
-        ...none,
-        externalIPs: [vip(14)],
-        externalPolicy: 'Local',
-        cluster: [there],
-        local: [here],
-      }),
+      ...(['direct', 'tunnel'] as const).flatMap((forwarding, i) => [
+        stateOf(family, `x/${forwarding}`, {
+          ...forwarded(forwarding),
+          clusterIP: clusterIP(13 + 2 * i),
+          cluster: [there],
+        }),
+        stateOf(family, `x/${forwarding}-local`, {
+          ...forwarded(forwarding),
+          ...none,
+          externalIPs: [vip(14 + 2 * i)],
+          externalPolicy: 'Local',
+          cluster: [there],
+          local: [here],
+        }),
+      ]),
       stateOf(family, 'x/here', { clusterIP: undefined, externalIPs: [at.node], port: port(81), cluster: [there] }),
     ],
   }

@@ -80,15 +80,20 @@ export const flowsOf = ({ at, clusterIP, vip }: Cluster): readonly Flow[] => {
   add('S10.1 another port', clusterIP(1), 443, refused)
   add('S10.1 another port, UDP', clusterIP(1), 80, refused, 'UDP')
   add('S10.1 another port, which the host listens on', vip(2), 8080, refused)
-  add('S11.2 direct routing never masquerades', clusterIP(13), endpointPort, {
-    client: saw('remote', 'client'),
-    other: saw('remote', 'other'),
-  })
-  add('S6.3 direct routing under policy Local', vip(14), endpointPort, {
-    client: saw('pod', 'client'),
-    other: saw('remote', 'other'),
-    node: saw('remote', 'node'),
-  })
+  for (const [forwarding, n] of [
+    ['direct routing', 13],
+    ['a tunnel', 15],
+  ] as const) {
+    add(`S11.2 ${forwarding} never masquerades`, clusterIP(n), endpointPort, {
+      client: saw('remote', 'client'),
+      other: saw('remote', 'other'),
+    })
+    add(`S6.3 ${forwarding} under policy Local`, vip(n + 1), endpointPort, {
+      client: saw('pod', 'client'),
+      other: saw('remote', 'other'),
+      node: saw('remote', 'node'),
+    })
+  }
   add('a port of the host', at.node, 8080, { client: saw('node', 'client') })
   return flows
 }

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fixedLayout } from '../../src/backends/ipvs/fixed.ts'
 import type { IpvsSettings } from '../../src/backends/ipvs/settings.ts'
 import { renderIpvs } from '../../src/backends/ipvs/text.ts'
@@ -6,7 +7,7 @@ import { ruleTables } from '../../src/backends/rules/rule-table.ts'
 import { canonicalRule } from '../../src/kernel/iptables/canonical.ts'
 import { parseSave } from '../../src/kernel/iptables/save-parser.ts'
 import type { HostState } from '../../src/model/host.ts'
-import type { Family } from '../../src/model/ip.ts'
+import { type Family, families } from '../../src/model/ip.ts'
 import type { Cluster } from './layout-cluster.ts'
 import { writeReport } from './layout-report.ts'
 
@@ -20,7 +21,8 @@ const settingsOf = (family: Family): IpvsSettings => ({
 
 /** The parts of the text, each for the tool that its heading names. */
 const partsOf = ({ family, states }: Cluster, host: HostState) =>
-  renderIpvs(host, states, settingsOf(family))
+  // As `weir render` does for both: the second family finds the device there.
+  renderIpvs(host, states, settingsOf(family), { device: family === families[0] })
     .split(/^# IPv[46]: /m)
     .slice(1)
     .map((part) => {
@@ -32,14 +34,24 @@ const partsOf = ({ family, states }: Cluster, host: HostState) =>
 
 /** As on a clean node. */
 export const load = (cluster: Cluster): void => {
-  for (const { tool, args, input } of partsOf(cluster, cluster.host)) {
-    try {
-      run(tool, args, input)
-    } catch (error) {
-      // The device is there already when the second family comes.
-      if (tool !== 'ip') throw error
-    }
+  for (const { tool, args, input } of partsOf(cluster, cluster.host)) run(tool, args, input)
+}
+
+/** The kernel makes an IPv6 address its own some time after it has accepted it. */
+export const untilLocal = async (device: string): Promise<void> => {
+  const ip = (args: string): string => execFileSync('ip', args.split(' '), { encoding: 'utf8' })
+  const [link] = JSON.parse(ip(`-6 -j addr show dev ${device} scope global`)) as readonly Addresses[]
+  // Where an address is left out, an empty object stands for it.
+  const all = link?.addr_info.flatMap(({ local }) => local ?? []) ?? []
+  const isLocal = (): boolean => {
+    const lines = ip('-6 route show table local').split('\n')
+    return all.every((address) => lines.some((line) => line.startsWith(`local ${address} `)))
   }
+  while (!isLocal()) await sleep(20)
+}
+
+interface Addresses {
+  readonly addr_info: readonly { readonly local?: string }[]
 }
 
 /** What differs between hosts is rules and marks. The other family's virtual servers go. */
