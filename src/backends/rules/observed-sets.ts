@@ -1,4 +1,4 @@
-import type { Ipset, SetHeader } from '../../kernel/ipset/ipset.ts'
+import type { Ipset, SetHeader, SetRef } from '../../kernel/ipset/ipset.ts'
 import type { Member } from '../../kernel/ipset/member.ts'
 import { serves } from '../../kernel/ipset/serves.ts'
 import type { SetSchema } from './set-schema.ts'
@@ -22,7 +22,9 @@ export const observeSets = async <Role extends string>(
     const set = refs.get(name)
     if (set === undefined && !owns(name)) continue
     const fits = set !== undefined && serves(header, { ...set, maxElements: 0 })
-    found.set(name, { header, members: fits ? new Set(await ipset.members(set, signal)) : undefined })
+    // Most sets of most nodes are empty, and each reading is a socket and a round trip.
+    const members = async (of: SetRef) => new Set(header.entries === 0 ? [] : await ipset.members(of, signal))
+    found.set(name, { header, members: fits ? await members(set) : undefined })
   }
   return found
 }

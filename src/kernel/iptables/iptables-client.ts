@@ -66,11 +66,9 @@ export class IptablesClient implements Iptables {
   }
 
   async save(signal: AbortSignal): Promise<Saved> {
-    // Without -t the nft variant prints what is there; the legacy one would ask for modules, so it is told table by table.
-    if (this.variant === 'nft') return this.#save(['-c'], signal)
-    const parts: Saved[] = []
-    for (const table of await this.tables(signal)) parts.push(await this.#save(['-c', '-t', table], signal))
-    return { tables: parts.flatMap((part) => part.tables), incompatible: [] }
+    // Both print what is there. What is not, the legacy one would take for a failure, or ask for a module.
+    if (this.variant === 'legacy' && (await this.tables(signal)).length === 0) return { tables: [], incompatible: [] }
+    return this.#save(['-c'], signal)
   }
 
   async restore(changes: readonly TableChange[], signal: AbortSignal): Promise<void> {
