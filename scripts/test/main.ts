@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { within } from '../../src/model/within.ts'
 import { runKernelTests, usualPace } from '../../test/support/kernel-tests.ts'
 import { missingMeans } from '../../test/support/means.ts'
 import { emptyTally, forbidSkips, sumTallies, type Tally, tallyLine } from '../../test/support/tally.ts'
@@ -27,7 +28,7 @@ const results: { readonly name: string; readonly tally: Tally; readonly detail: 
 const timed = async (name: keyof typeof limitMs, run: (signal: AbortSignal) => Promise<Tally>): Promise<void> => {
   print(`\n== ${name}\n`)
   const startedAt = performance.now()
-  const tally = await run(AbortSignal.any([interrupt.signal, AbortSignal.timeout(limitMs[name])]))
+  const tally = await within(limitMs[name], interrupt.signal, run)
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
   results.push({ name, tally, detail: `${tallyLine(tally)}, ${seconds} s` })
 }

@@ -1,5 +1,6 @@
 import type { UserspaceStatus } from '../backends/userspace/status.ts'
 import type { Config } from '../config/config.ts'
+import { within } from '../model/within.ts'
 import { describe, FatalError } from './fatal.ts'
 import { statusText } from './status-text.ts'
 
@@ -22,11 +23,11 @@ export const status = async (
   const found = await ask(`${base}${statusPath}`, signal)
   if (found.ok) {
     // The process that answers is of this very program.
-    const document = (await found.json()) as UserspaceStatus
+    const document = JSON.parse(found.text) as UserspaceStatus
     return say(config.json ? `${JSON.stringify(document, null, 2)}\n` : statusText(document))
   }
   const reply = await ask(`${base}/proxyMode`, signal)
-  const mode = reply.ok ? (await reply.text()).trim() : ''
+  const mode = reply.ok ? reply.text.trim() : ''
   if (!/^[a-z]+$/.test(mode)) throw new FatalError(`what answers at ${base} is not weir`)
   say(
     config.json
@@ -40,9 +41,12 @@ const urlOf = ({ ip, port }: Config['metrics']): string => {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-const ask = async (url: string, signal: AbortSignal): Promise<Response> => {
+const ask = async (url: string, signal: AbortSignal): Promise<{ readonly ok: boolean; readonly text: string }> => {
   try {
-    return await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]) })
+    return await within(patienceMs, signal, async (either) => {
+      const response = await fetch(url, { signal: either })
+      return { ok: response.ok, text: await response.text() }
+    })
   } catch (error) {
     signal.throwIfAborted()
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { type Agent, validateHeaderValue } from 'node:http'
 import type { RequestOptions } from 'node:https'
 import type { User } from '@kubernetes/client-node/dist/config_types.js'
+import { within } from '../../model/within.ts'
 import { ApiError } from './api-error.ts'
 import { isRecord, textIn } from './json.ts'
 import type { KubeAccess } from './kubeconfig.ts'
@@ -29,7 +30,8 @@ export const createAuthorizer = (): Authorize => {
       if (!cluster.proxyUrl && !user.authProvider && !user.exec) return { headers, tls: {}, agent: undefined }
       plugin ??= await loadPlugin(access)
       const options: RequestOptions = { headers: {} }
-      await orAborted(plugin(options), AbortSignal.any([signal, AbortSignal.timeout(pluginTimeoutMs)]))
+      const asked = plugin(options)
+      await within(pluginTimeoutMs, signal, (either) => orAborted(asked, either))
       return fromOptions(options, headers, Boolean(cluster.proxyUrl))
     } catch (cause) {
       signal.throwIfAborted()
