@@ -1,21 +1,4 @@
 /** Our rtnetlink client and its fake, judged in a guest by a kernel that has dummy devices and by `ip`: test/uml/route.ts. */
-import t from 'tap'
-import { ownNamespace } from '../support/namespace.ts'
-import { describeOutcome, runInGuest } from '../support/uml.ts'
-import { missingGuestMeans } from '../support/uml-means.ts'
-import { readComparisons } from '../uml/comparison.ts'
+import { playComparisons } from '../support/guest-comparisons.ts'
 
-ownNamespace(import.meta.url)
-
-const { signal } = new AbortController()
-
-const missing = await missingGuestMeans(signal)
-if (missing.length > 0) t.plan(0, `this machine lacks ${missing.join(', ')}`)
-else {
-  const script = new URL('../uml/route.js', import.meta.url)
-  const outcome = await runInGuest({ script }, signal)
-  t.match(outcome, { kind: 'exited', status: 0 }, 'the program in the guest', { guest: describeOutcome(outcome) })
-  const comparisons = readComparisons(outcome.output)
-  t.ok(comparisons.length > 90, 'everything was compared', { count: comparisons.length })
-  for (const { name, found, wanted } of comparisons) t.same(found, wanted, name)
-}
+await playComparisons(import.meta.url, { program: 'route', least: 91 })

@@ -1,10 +1,10 @@
 /** What we send is what ipset sends, and what the kernel answers it we read: captures of ipset 7.17 in test/golden. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { answersIn, answerTo, type Captured, QueuedTransport } from '../../../test/support/queued-transport.ts'
 import { parseCidr } from '../../model/cidr.ts'
 import { type Family, type IP, parseIP } from '../../model/ip.ts'
 import { type Port, parsePort } from '../../model/port.ts'
-import type { Transport } from '../netlink/transport.ts'
 import { MessageReader } from '../netlink/wire.ts'
 import { readHeader, readMembers } from './answers.ts'
 import type { SetSpec, SetType } from './ipset.ts'
@@ -13,10 +13,8 @@ import { NetlinkIpset } from './netlink-ipset.ts'
 
 const { signal } = new AbortController()
 
-interface Message {
-  readonly dir: 'send' | 'recv'
+interface Message extends Captured {
   readonly msg: string
-  readonly hex: string
 }
 const capture = (name: string): readonly Message[] =>
   JSON.parse(readFileSync(new URL(`../../../test/golden/netlink/${name}.golden.json`, import.meta.url), 'utf8'))
@@ -65,19 +63,13 @@ const essence = (request: Uint8Array): string => {
 }
 
 /** Answers as the kernel did in `messages`, and only what was asked there. */
-class Replay implements Transport {
-  readonly portId = 1
+class Replay extends QueuedTransport {
   readonly unasked: Set<string>
-  readonly #answers = new Map<string, readonly string[]>()
-  #waiting: Uint8Array[] = []
+  readonly #answers: ReadonlyMap<string, readonly string[]>
 
-  constructor(messages: readonly Message[]) {
-    messages.forEach(({ dir, hex }, i) => {
-      if (dir !== 'send') return
-      const answers: string[] = []
-      for (let k = i + 1; messages[k]?.dir === 'recv'; k++) answers.push(messages[k]?.hex ?? '')
-      this.#answers.set(essence(Buffer.from(hex, 'hex')), answers)
-    })
+  constructor(messages: readonly Captured[]) {
+    super()
+    this.#answers = answersIn(messages, essence)
     this.unasked = new Set(this.#answers.keys())
   }
 
@@ -86,25 +78,8 @@ class Replay implements Transport {
     const answers = this.#answers.get(key)
     if (answers === undefined) expect([...this.unasked]).toContain(key)
     this.unasked.delete(key)
-    this.#waiting = (answers ?? []).map((hex) => {
-      const answer = Buffer.from(hex, 'hex')
-      bytes.subarray(8, 12).forEach((byte, i) => {
-        answer[8 + i] = byte
-      })
-      return answer
-    })
+    this.waiting = (answers ?? []).map((hex) => answerTo(bytes, hex))
   }
-
-  receive(): Uint8Array | undefined {
-    return this.#waiting.shift()
-  }
-
-  sendAsync(): never {
-    throw new Error('unused')
-  }
-  join(): void {}
-  leave(): void {}
-  close(): void {}
 }
 
 const ip = (text: string): IP => parseIP(text) ?? fail(text)

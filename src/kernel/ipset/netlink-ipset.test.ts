@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { QueuedTransport } from '../../../test/support/queued-transport.ts'
 import type { Port } from '../../model/port.ts'
 import { NLM_F_CAPPED, NLM_F_MULTI, NLMSG_DONE, NLMSG_ERROR } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
@@ -39,16 +40,15 @@ const usual: Answers = {
 }
 
 /** A kernel that answers as it is told. Without an answer it says EINVAL, as nfnetlink where there is no ipset. */
-class Scripted implements Transport {
-  readonly portId = 1
+class Scripted extends QueuedTransport {
   /** Message types. */
   readonly asked: number[] = []
   /** Whole requests. */
   readonly requests: Uint8Array[] = []
   readonly #answers: Answers
-  #waiting: Uint8Array[] = []
 
   constructor(answers: Answers) {
+    super()
     this.#answers = answers
   }
 
@@ -81,7 +81,7 @@ class Scripted implements Transport {
       writer.endMessage(at)
       messages.push(writer.finish())
     }
-    this.#waiting.push(...messages)
+    this.waiting.push(...messages)
   }
 
   /** Answers `request` after all. */
@@ -93,19 +93,8 @@ class Scripted implements Transport {
     const error = writer.reserve(20)
     writer.view.setInt32(error, errno, true)
     writer.endMessage(at)
-    this.#waiting.push(writer.finish())
+    this.waiting.push(writer.finish())
   }
-
-  receive(): Uint8Array | undefined {
-    return this.#waiting.shift()
-  }
-
-  sendAsync(): never {
-    throw new Error('unused')
-  }
-  join(): void {}
-  leave(): void {}
-  close(): void {}
 }
 
 const against = (answers: Answers): { readonly kernel: Scripted; readonly ipset: NetlinkIpset } => {

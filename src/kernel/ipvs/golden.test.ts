@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { ip } from '../../../test/support/lvs.ts'
-import type { Transport } from '../netlink/transport.ts'
+import { answersIn, answerTo, type Captured, QueuedTransport } from '../../../test/support/queued-transport.ts'
 import { Writer } from '../netlink/wire.ts'
 import type { IpvsChange, RealServer, VirtualServer, VirtualServerId } from './ipvs.ts'
 import { realServerLine, virtualServerLine } from './names.ts'
@@ -36,47 +36,27 @@ const payload = (message: Uint8Array): string => Buffer.from(message.subarray(he
 const essence = (message: Uint8Array): string => Buffer.from(message.subarray(4, 8)).toString('hex') + payload(message)
 
 /** What the kernel answered in `messages`, to whoever asks the same. */
-class Replay implements Transport {
-  readonly portId = 1
+class Replay extends QueuedTransport {
   readonly sent: Uint8Array[] = []
-  readonly #answers = new Map<string, readonly string[]>()
+  readonly #answers: ReadonlyMap<string, readonly string[]>
   readonly #fallback: readonly string[]
-  #waiting: Uint8Array[] = []
 
-  constructor(messages: readonly { readonly dir: 'send' | 'recv'; readonly hex: string }[]) {
-    messages.forEach(({ dir, hex }, i) => {
-      if (dir !== 'send') return
-      const answers: string[] = []
-      for (let k = i + 1; messages[k]?.dir === 'recv'; k++) answers.push(messages[k]?.hex ?? '')
-      this.#answers.set(payload(Buffer.from(hex, 'hex')), answers)
-    })
+  constructor(messages: readonly Captured[]) {
+    super()
+    this.#answers = answersIn(messages, payload)
     this.#fallback = [...this.#answers.values()][0] ?? []
   }
 
   send(bytes: Uint8Array): void {
     const request = Buffer.from(bytes)
     if (request.readUInt16LE(4) === GENL_ID_CTRL) {
-      this.#waiting = [familyAnswer(request.readUInt32LE(8))]
+      this.waiting = [familyAnswer(request.readUInt32LE(8))]
       return
     }
     this.sent.push(request)
-    this.#waiting = (this.#answers.get(payload(request)) ?? this.#fallback).map((hex) => {
-      const answer = Buffer.from(hex, 'hex')
-      request.copy(answer, 8, 8, 12)
-      return answer
-    })
+    const answers = this.#answers.get(payload(request)) ?? this.#fallback
+    this.waiting = answers.map((hex) => answerTo(request, hex))
   }
-
-  receive(): Uint8Array | undefined {
-    return this.#waiting.shift()
-  }
-
-  sendAsync(): never {
-    throw new Error('unused')
-  }
-  join(): void {}
-  leave(): void {}
-  close(): void {}
 }
 
 /** CTRL_CMD_NEWFAMILY: IPVS has number 32. */
