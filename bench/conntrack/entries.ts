@@ -29,9 +29,9 @@ const at = (ip: string, port: number): FlowEnd => {
   return flowEnd(parsed, port)
 }
 
-/** 28 bits are as many clients as there can be entries. */
+/** 28 bits are as many clients as there can be entries. None has the address of a Service, which entries would be stale for. */
 const client = (i: number): FlowEnd =>
-  at(`172.${16 + ((i >> 24) & 15)}.${(i >> 16) & 255}.${1 + ((i >> 14) & 3)}`, 1_024 + (i & 0x3fff))
+  at(`100.${64 + ((i >> 24) & 15)}.${(i >> 16) & 255}.${1 + ((i >> 14) & 3)}`, 1_024 + (i & 0x3fff))
 
 const elsewhere = at('203.0.113.53', 53)
 const gone = at('10.255.255.254', targetPort)
