@@ -9,14 +9,14 @@ import { schedulers } from '../../model/scheduling.ts'
 import type { Backend, Capabilities, Change, FlowTargets, Observed, Support } from '../backend.ts'
 import { SetStore } from '../rules/set-store.ts'
 import { type WriterParts, writePlan } from './apply.ts'
-import { absorb } from './belief.ts'
-import { claimsOf } from './claims.ts'
+import { absorb, newcomersOf } from './belief.ts'
+import { conntrackTargets } from './conntrack-targets.ts'
 import { countAll } from './counts.ts'
 import { DeviceLoss } from './device-loss.ts'
 import { checkDrains } from './drain-check.ts'
 import { DrainLedger } from './drain-ledger.ts'
 import { IpvsBackendError, rejected } from './error.ts'
-import { lacksOf } from './lacks.ts'
+import { LackingSchedulers } from './lacking-schedulers.ts'
 import { asObservedIpvs, type IpvsKernel, type ObservedIpvs, observeIpvs } from './observe.ts'
 import { Periodic, type Timers } from './periodic.ts'
 import type { Belief, IpvsPlan, Laid } from './plan.ts'
@@ -26,10 +26,8 @@ import type { PortProblems, ProblemReports } from './problem-reports.ts'
 import { removeIpvs } from './remove.ts'
 import { setSchema } from './schema.ts'
 import { Serial } from './serial.ts'
-import type { WantedServer } from './server-diff.ts'
 import { type SetRole, setName } from './sets.ts'
 import { type IpvsSettings, ipvsDevice } from './settings.ts'
-import { withScheduler } from './stand-in.ts'
 import { renderIpvs } from './text.ts'
 import { type Believed, membersHold, realServersHold, virtualServersHold } from './verify.ts'
 import type { Written } from './write-servers.ts'
@@ -79,8 +77,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
   readonly #looks: Periodic
   readonly #life = new AbortController()
   readonly #loss = new DeviceLoss()
-  /** Schedulers that the kernel has turned out to lack. */
-  readonly #lacking = new Set<string>()
+  readonly #lacking: LackingSchedulers
   #belief: Belief | undefined
   /** Nothing is known to differ from what is believed. */
   #trusted = false
@@ -90,6 +87,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     const { family, ipset, settings, timers, problems } = parts
     this.family = family
     this.#parts = parts
+    this.#lacking = new LackingSchedulers(settings)
     this.#sets = new SetStore(ipset, setSchema(family), (role, error) => {
       const object = { kind: 'ipset', namespace: undefined, name: setName(role, family) }
       const reason = `it is no set of ours, and foreign rules hold it, so that what depends on it does not work: ${error.message}`
@@ -98,7 +96,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     this.#writer = {
       ...parts,
       ...{ sets: this.#sets, bound: this.#loss.bound },
-      withDefault: (server) => withScheduler(server, settings.scheduler),
+      withDefault: (server) => this.#lacking.withDefault(server),
     }
     const onError = parts.onError ?? (() => {})
     const periodic = { timers, onError, serial: this.#serial }
@@ -130,7 +128,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
       watch.compared(this.family, signal)
       const formerAddresses = this.#belief?.host.addresses ?? []
       const found = await observeIpvs(this.#parts, this.family, signal, { formerAddresses })
-      for (const { server } of found.servers.values()) this.#lacking.delete(server.scheduler)
+      this.#lacking.found(found.servers.values())
       this.#sets.observed(found.sets)
       return found
     })
@@ -150,7 +148,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
 
   async #apply(plan: IpvsPlan, signal: AbortSignal): Promise<void> {
     this.#trusted = false
-    const newcomers = this.#newcomers(plan)
+    const newcomers = newcomersOf(plan, this.#belief)
     const written = await writePlan(this.#writer, plan, signal)
     this.#remember(plan, written)
     const { rejections, stale, failure } = written
@@ -167,18 +165,9 @@ export class IpvsBackend implements Backend<IpvsPlan> {
     this.#tellLoss()
   }
 
-  /** Service ports that a delta brings, with their Services. */
-  #newcomers({ outcome }: IpvsPlan): ReadonlyMap<ServicePortId, ServiceKey> {
-    const newcomers = new Map<ServicePortId, ServiceKey>()
-    if (outcome.kind === 'replace') return newcomers
-    for (const [id, laid] of outcome.delta.services)
-      if (laid !== undefined && this.#belief?.services.has(id) !== true) newcomers.set(id, laid.state.service)
-    return newcomers
-  }
-
   /** Refusals and all: what is refused is for whoever hears of them. */
   #remember({ outcome, draining }: IpvsPlan, { lacking }: Pick<Written, 'lacking'>): void {
-    for (const scheduler of lacking) this.#lacking.add(scheduler)
+    this.#lacking.add(lacking)
     const now = this.#parts.timers.monotonic()
     if (outcome.kind === 'replace') {
       this.#belief = outcome.belief
@@ -193,11 +182,8 @@ export class IpvsBackend implements Backend<IpvsPlan> {
   }
 
   #report(outcome: IpvsPlan['outcome']): void {
-    const { problems, settings } = this.#parts
-    const of = ({ state, layout }: Laid): PortProblems => ({
-      ...{ id: state.id, service: state.service },
-      problems: [...layout.problems, ...lacksOf(state, this.#lacking, settings)],
-    })
+    const { problems } = this.#parts
+    const of = (laid: Laid): PortProblems => this.#lacking.problemsOf(laid)
     if (outcome.kind === 'replace') {
       problems.replace(this.family, [...outcome.belief.services.values()].map(of))
       return
@@ -231,12 +217,7 @@ export class IpvsBackend implements Backend<IpvsPlan> {
 
   #context(): PlanContext {
     const { settings } = this.#parts
-    return { settings, asAvailable: (wanted) => this.#asAvailable(wanted) }
-  }
-
-  #asAvailable(wanted: WantedServer): WantedServer {
-    if (!this.#lacking.has(wanted.server.scheduler)) return wanted
-    return { ...wanted, server: withScheduler(wanted.server, this.#parts.settings.scheduler) }
+    return { settings, asAvailable: (wanted) => this.#lacking.asAvailable(wanted) }
   }
 
   async #checkDrains(signal: AbortSignal): Promise<'again' | 'done'> {
@@ -305,18 +286,11 @@ export class IpvsBackend implements Backend<IpvsPlan> {
 
   #believed(): Believed | undefined {
     const belief = this.#belief
-    return belief && { belief, draining: this.#draining, asAvailable: (wanted) => this.#asAvailable(wanted) }
+    return belief && { belief, draining: this.#draining, asAvailable: (wanted) => this.#lacking.asAvailable(wanted) }
   }
 
-  /** Real servers that answer clients themselves are in no entry of conntrack; those that drain have what they had. */
   flowTargets({ id, protocol }: ServiceState): FlowTargets | undefined {
-    const laid = this.#belief?.services.get(id)
-    if (laid === undefined) return undefined
-    if (laid.layout.elements.some(({ set }) => set === 'DIRECT')) return { kind: 'unknown' }
-    if (protocol !== 'SCTP') return undefined
-    const draining = [...claimsOf(laid).keys()].flatMap((name) => this.#draining.of(name))
-    if (draining.length === 0) return undefined
-    return { kind: 'sockets', sockets: draining.map(({ ip, port }) => ({ address: ip, port })) }
+    return conntrackTargets(this.#belief?.services.get(id), protocol, this.#draining)
   }
 
   counts(): ReadonlyMap<string, number> {

@@ -1,4 +1,17 @@
-import type { Belief, BeliefDelta } from './plan.ts'
+import type { ServiceKey, ServicePortId } from '../../model/names.ts'
+import type { Belief, BeliefDelta, IpvsPlan } from './plan.ts'
+
+/** Service ports that a plan for changes brings, with their Services. */
+export const newcomersOf = (
+  { outcome }: Pick<IpvsPlan, 'outcome'>,
+  belief: Belief | undefined,
+): ReadonlyMap<ServicePortId, ServiceKey> => {
+  const newcomers = new Map<ServicePortId, ServiceKey>()
+  if (outcome.kind === 'replace') return newcomers
+  for (const [id, laid] of outcome.delta.services)
+    if (laid !== undefined && belief?.services.has(id) !== true) newcomers.set(id, laid.state.service)
+  return newcomers
+}
 
 /** Call only when the kernel has accepted what the delta stands for. Maps are changed in place: they are large. */
 export const absorb = ({ services, claims, addresses, elements, marks }: Belief, delta: BeliefDelta): Belief => {
