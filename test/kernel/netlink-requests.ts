@@ -1,5 +1,5 @@
-import type { Request } from '../../src/kernel/netlink/connection.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../../src/kernel/netlink/constants.ts'
+import type { Request } from '../../src/kernel/netlink/request.ts'
 import { littleEndian, type MessageReader, type Writer } from '../../src/kernel/netlink/wire.ts'
 
 /** linux/rtnetlink.h, linux/if_link.h */

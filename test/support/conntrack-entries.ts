@@ -1,7 +1,8 @@
 /** Entries of conntrack by the hundred thousand, made over ctnetlink. */
 import { writeHeader, writeTuple } from '../../src/kernel/conntrack/flow-wire.ts'
-import { Connection, type Request } from '../../src/kernel/netlink/connection.ts'
+import { Connection } from '../../src/kernel/netlink/connection.ts'
 import { NLM_F_CREATE, NLM_F_EXCL, protocols } from '../../src/kernel/netlink/constants.ts'
+import type { Request } from '../../src/kernel/netlink/request.ts'
 import { openTransport } from '../../src/kernel/netlink/transport.ts'
 import type { Flow } from '../../src/model/flow.ts'
 

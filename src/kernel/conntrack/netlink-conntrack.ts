@@ -1,7 +1,9 @@
 import { type Flow, flowText, type PassingFlow } from '../../model/flow.ts'
-import { Connection, dump, type Request } from '../netlink/connection.ts'
+import { Connection } from '../netlink/connection.ts'
 import { protocols } from '../netlink/constants.ts'
+import { dump } from '../netlink/dump.ts'
 import { KernelError } from '../netlink/error.ts'
+import type { Request } from '../netlink/request.ts'
 import { openTransport, type Transport } from '../netlink/transport.ts'
 import type { Conntrack, ConntrackCounter, ConntrackStats, Deletion, FlowFilter } from './conntrack.ts'
 import {

@@ -1,4 +1,4 @@
-import { readAcknowledgement } from '../netlink/connection.ts'
+import { readAcknowledgement } from '../netlink/acknowledgement.ts'
 import { NLM_F_ACK, NLM_F_CAPPED, NLM_F_REQUEST, NLMSG_ERROR, NLMSG_HDRLEN } from '../netlink/constants.ts'
 import { KernelError, malformed } from '../netlink/error.ts'
 import type { Transport } from '../netlink/transport.ts'

@@ -1,5 +1,6 @@
-import { Connection, type Request } from '../netlink/connection.ts'
+import { Connection } from '../netlink/connection.ts'
 import { KernelError } from '../netlink/error.ts'
+import type { Request } from '../netlink/request.ts'
 import type { Transport } from '../netlink/transport.ts'
 import type { MessageReader } from '../netlink/wire.ts'
 import { isOfShape, type Offer, readIdentity, readProtocol, readRevision, type SetIdentity } from './answers.ts'

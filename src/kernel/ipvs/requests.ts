@@ -1,6 +1,6 @@
 import { assertNever } from '../../model/assert-never.ts'
-import type { Request } from '../netlink/connection.ts'
 import { type GenericFamily, genericRequest } from '../netlink/generic.ts'
+import type { Request } from '../netlink/request.ts'
 import type { Reader, Writer } from '../netlink/wire.ts'
 import { checkChange } from './check.ts'
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Connection, type Request } from './connection.ts'
+import { Connection } from './connection.ts'
 import {
   NLM_F_ACK,
   NLM_F_ACK_TLVS,
@@ -12,6 +12,7 @@ import {
   NLMSGERR_ATTR_OFFS,
 } from './constants.ts'
 import { KernelError } from './error.ts'
+import type { Request } from './request.ts'
 import { ScriptedTransport, type Step } from './scripted-transport.ts'
 import { MessageReader, Writer } from './wire.ts'
 

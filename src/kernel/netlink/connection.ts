@@ -7,10 +7,6 @@ import { encodeRequest, type Request } from './request.ts'
 import { type Transport, usualBuffers } from './transport.ts'
 import { MessageReader } from './wire.ts'
 
-export { type Acknowledgement, readAcknowledgement } from './acknowledgement.ts'
-export { type DumpOptions, dump } from './dump.ts'
-export type { Request } from './request.ts'
-
 /** One request of an exchange that the kernel did not carry out, or that could not be sent. */
 export interface Refusal {
   /** Of the request, from 0. */

@@ -1,4 +1,4 @@
-import { type Acknowledgement, readAcknowledgement } from '../netlink/connection.ts'
+import { type Acknowledgement, readAcknowledgement } from '../netlink/acknowledgement.ts'
 import { NLMSG_ERROR } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
 import { MessageReader } from '../netlink/wire.ts'

@@ -1,7 +1,7 @@
 import { maxBits } from '../../model/cidr.ts'
 import { addressBytes, familyOf, type IP, writeIP } from '../../model/ip.ts'
-import type { Request } from '../netlink/connection.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/constants.ts'
+import type { Request } from '../netlink/request.ts'
 import { littleEndian, type Writer } from '../netlink/wire.ts'
 import type { AddressPurpose, Link } from './interface-address.ts'
 import {

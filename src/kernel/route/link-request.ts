@@ -1,6 +1,6 @@
-import type { Request } from '../netlink/connection.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/constants.ts'
 import { KernelError } from '../netlink/error.ts'
+import type { Request } from '../netlink/request.ts'
 import { littleEndian, type Writer } from '../netlink/wire.ts'
 import type { Link } from './interface-address.ts'
 import {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { familyOf, type IP } from '../../model/ip.ts'
-import type { Connection, Request } from '../netlink/connection.ts'
+import type { Connection } from '../netlink/connection.ts'
+import type { Request } from '../netlink/request.ts'
 import { RTM_GETROUTE, RTM_NEWROUTE, readRoute, routeToBody } from './rtmsg.ts'
 
 const firstPauseMs = 1
