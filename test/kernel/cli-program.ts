@@ -46,6 +46,12 @@ class Weir {
     })
   }
 
+  get pid(): number {
+    const { pid } = this.#child
+    if (pid === undefined) throw new Error('weir could not be started')
+    return pid
+  }
+
   /** Everything on standard error so far. */
   get log(): string {
     return this.#stderr
