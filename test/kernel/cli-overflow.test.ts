@@ -2,10 +2,11 @@
  * The program hears of more than its sockets can hold: it is stopped while the kernel has to tell of ten thousands of changes,
  * those that matter among them. What it did not hear of it finds out.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ownNamespace } from '../support/namespace.ts'
+import { drops } from '../support/netlink-drops.ts'
 import { node, service, slice } from './cli-manifests.ts'
 import { elements, endpoints, eventually, sh, startWeir, temporaryFolder } from './cli-program.ts'
 
@@ -23,20 +24,6 @@ const items = [
 ]
 writeFileSync(join(folder, 'cluster.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
 
-/** linux/netlink.h */
-const families = { route: 0, netfilter: 12 } as const
-
-/** Messages that sockets of a process lost, by family: proc(5), /proc/net/netlink. */
-const drops = (pid: number, family: keyof typeof families): number =>
-  readFileSync('/proc/net/netlink', 'utf8')
-    .split('\n')
-    .map((line) => line.trim().split(/ +/))
-    .filter(([, number, port]) => Number(number) === families[family] && isOf(pid, Number(port)))
-    .reduce((sum, columns) => sum + Number(columns[8]), 0)
-
-/** The first socket of a process has its number for a name, others have numbers that the kernel makes up. */
-const isOf = (pid: number, port: number): boolean => port === pid || port > 0x7fff_ffff
-
 const floods = {
   route: () => {
     const addresses = Array.from({ length: 8_000 }, (_, i) => `10.9.${i >> 8}.${i & 255}/32 dev eth0`)
@@ -49,7 +36,7 @@ const floods = {
     for (const verb of ['add', 'delete', 'add']) sh('nft -f -', `${verb} element inet foreign s { ${numbers} }`)
     sh('nft delete table inet foreign')
   },
-} as const satisfies Readonly<Record<keyof typeof families, () => void>>
+} as const satisfies Readonly<Record<string, () => void>>
 
 t.test('what it did not hear of, it finds out', async (t) => {
   const weir = await startWeir(t, [

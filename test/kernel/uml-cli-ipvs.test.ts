@@ -4,4 +4,4 @@
  */
 import { playComparisons } from '../support/guest-comparisons.ts'
 
-await playComparisons(import.meta.url, { program: 'cli-ipvs', least: 16 })
+await playComparisons(import.meta.url, { program: 'cli-ipvs', least: 25 })

@@ -3,6 +3,7 @@
  * what was found and what should have been (comparison.ts).
  */
 import { eventually, get, metrics, runWeir, sh, startWeir } from '../kernel/cli-program.ts'
+import { drops } from '../support/netlink-drops.ts'
 import { addresses, flags, ipvs, lines, servers, setUp, state, succeeds, writeCluster } from './cli-state.ts'
 import { writeComparison } from './comparison.ts'
 
@@ -62,6 +63,17 @@ writeComparison('a change arrives', moved(await eventually(servers, moved)), tru
 sh('ip addr del 10.96.0.10/32 dev kube-ipvs0')
 const restored = await eventually(addresses, (found) => found.includes('10.96.0.10/32'))
 writeComparison('what somebody else takes away comes back', restored, fresh.addresses)
+weir.signal('SIGSTOP')
+for (const verb of ['add', 'del'])
+  sh(
+    'ip -batch -',
+    Array.from({ length: 9_000 }, (_, i) => `addr ${verb} 10.9.${i >> 8}.${i & 255}/32 dev node0\n`).join(''),
+  )
+sh('ip addr del 10.96.0.11/32 dev kube-ipvs0')
+writeComparison('more is told than the program hears', drops(weir.pid, 'route') > 0, true)
+weir.signal('SIGCONT')
+const found = await eventually(addresses, (now) => now.includes('10.96.0.11/32'))
+writeComparison('what it did not hear of it finds out', found, fresh.addresses)
 const series = await metrics()
 writeComparison(
   'metrics',
