@@ -1,4 +1,5 @@
 import type { ServiceState } from '../model/desired.ts'
+import type { FlowEnd } from '../model/flow.ts'
 import type { HostState } from '../model/host.ts'
 import type { Family, IP } from '../model/ip.ts'
 import type { ServicePortId } from '../model/names.ts'
@@ -83,6 +84,11 @@ export interface Backend<P extends { readonly summary: PlanSummary } = { readonl
   apply(plan: P, signal: AbortSignal): Promise<void>
   /** Asked about each UDP, SCTP and TCP service port after it was applied; undefined: its endpoints and nothing else. */
   flowTargets?(state: ServiceState): FlowTargets | undefined
+  /**
+   * Endpoints of a service port that vanished, and whose connections are to end: what the backend itself keeps of these goes, in
+   * its own time. Conntrack's part is done elsewhere.
+   */
+  endConnections?(id: ServicePortId, ends: readonly FlowEnd[]): void
   /** Elements, rules or virtual servers as last applied, by table, set or map name. */
   counts(): ReadonlyMap<string, number>
   /** Removes what nothing of ours uses any more; the number of objects. Called a while after an apply, never during one. */

@@ -45,12 +45,7 @@ const web = (net: Net, reset: boolean, pods: readonly (readonly [Server, Endpoin
     ),
   ])
 
-/** `unserved`: what becomes of a connection to a Service without endpoints. */
-export const playStaleConnections = async (
-  backend: BackendUnderTest,
-  stage: Stage,
-  unserved: 'ECONNRESET' | 'hangs',
-): Promise<void> => {
+export const playStaleConnections = async (backend: BackendUnderTest, stage: Stage): Promise<void> => {
   const pod = stage.host('pod-1')
   /** Nothing is answered any more, nor refused. */
   const die = (): Promise<string> =>
@@ -66,7 +61,7 @@ export const playStaleConnections = async (
   const cases: readonly Case[] = [
     { name: 'vanished, another one is there', after: [[['pod-2']]], expect: 'ECONNRESET' },
     { name: 'vanished, another one comes later', after: [[], [['pod-2']]], expect: 'ECONNRESET' },
-    { name: 'vanished, the last one', after: [[]], expect: unserved },
+    { name: 'vanished, the last one', after: [[]], expect: 'ECONNRESET' },
     { name: 'vanished, not asked for', reset: false, after: [[['pod-2']]], expect: 'hangs' },
     { name: 'was terminating', after: [[['pod-1', leaving], ['pod-2']], [['pod-2']]], expect: 'hangs' },
     { name: 'is there, not ready', after: [[['pod-1', { ready: false, serving: false }], ['pod-2']]], expect: 'hangs' },

@@ -2,7 +2,7 @@ import { ipPort, ipPortIp, ipPortNet, type Member, portMember } from '../../kern
 import { hostCidr } from '../../model/cidr.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { IP } from '../../model/ip.ts'
-import { reachable, type Scope } from './layout-scope.ts'
+import { isReset, type Refusal, reachable, type Scope } from './layout-scope.ts'
 import type { SetElement } from './layout-types.ts'
 import type { SetRole } from './sets.ts'
 
@@ -12,7 +12,7 @@ export const setElements = (state: ServiceState, scope: Scope): readonly SetElem
   const add = (set: SetRole, member: Member): void => void elements.push({ set, member })
   const addAddress = (set: SetRole, ip: IP): void => add(set, ipPort(ip, state.protocol, state.port))
   const { clusterIP, externalIPs, loadBalancerIPs, protocol } = state
-  const { internalRefusal, externalRefusal } = scope
+  const { internalRefusal, externalRefusal } = membersOf(state, scope)
 
   if (scope.internal && clusterIP !== undefined) addAddress('CLUSTER-IP', clusterIP)
   if (clusterIP !== undefined && internalRefusal !== undefined) addAddress(internalRefusal, clusterIP)
@@ -36,6 +36,16 @@ export const setElements = (state: ServiceState, scope: Scope): readonly SetElem
   if (state.healthCheckNodePort !== undefined) add('HEALTH-CHECK', portMember(state.healthCheckNodePort))
   for (const { ip, port } of reachable(scope)) add('LOOP-BACK', ipPortIp(ip, protocol, port, ip))
   return elements
+}
+
+/** A set's rule refuses all alike. */
+const membersOf = (
+  state: ServiceState,
+  { internalRefusal, externalRefusal }: Scope,
+): Pick<Scope, 'internalRefusal' | 'externalRefusal'> => {
+  const without = (refusal: Refusal | undefined): Refusal | undefined =>
+    refusal === 'REJECT' && isReset(state) ? undefined : refusal
+  return { internalRefusal: without(internalRefusal), externalRefusal: without(externalRefusal) }
 }
 
 const addGuards = (state: ServiceState, add: (set: SetRole, member: Member) => void): void => {

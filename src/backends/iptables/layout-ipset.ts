@@ -7,8 +7,8 @@ import { commentWords, type Words } from '../rules/rule-words.ts'
 import { setElements } from './layout-elements.ts'
 import { externalChain } from './layout-external.ts'
 import { pickWords } from './layout-picks.ts'
-import { nodePortRefusal } from './layout-refusals.ts'
-import { internalChain, type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
+import { nodePortRefusal, refusalRules } from './layout-refusals.ts'
+import { internalChain, isReset, type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
 import type { Entry, FilterRule, OwnChain, ServiceLayout } from './layout-types.ts'
 import {
   countsLocalhost,
@@ -30,7 +30,7 @@ export const layoutWithSets = (state: ServiceState, context: LayoutContext): Ser
   return {
     services: serviceEntries(state, scope),
     nodePorts: nodePortEntries(state, scope, context),
-    filter: sctpRefusal(state, scope),
+    filter: ownRefusals(state, scope),
     chains: ownChains(state, scope, context),
     elements: setElements(state, scope),
   }
@@ -71,8 +71,15 @@ const nodePortEntries = (state: ServiceState, scope: Scope, { settings }: Layout
   return [{ key: portKey(protocol, nodePort), rules }]
 }
 
-const sctpRefusal = (state: ServiceState, { externalRefusal }: Scope): readonly FilterRule[] => {
+/** What no set can carry. */
+const ownRefusals = (state: ServiceState, scope: Scope): readonly FilterRule[] => {
   const { nodePort, protocol } = state
+  const { internalRefusal, externalRefusal } = scope
+  if (isReset(state))
+    return refusalRules(state, {
+      internalRefusal: internalRefusal === 'REJECT' ? internalRefusal : undefined,
+      externalRefusal: externalRefusal === 'REJECT' ? externalRefusal : undefined,
+    })
   if (protocol !== 'SCTP' || nodePort === undefined || externalRefusal === undefined) return []
   return [nodePortRefusal(state, nodePort, externalRefusal)]
 }

@@ -3,25 +3,16 @@ import type { ServiceState } from '../../model/desired.ts'
 import type { IP } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
 import { commentWords } from '../rules/rule-words.ts'
-import type { Refusal, Scope } from './layout-scope.ts'
+import { isReset, type Refusal, type Scope } from './layout-scope.ts'
 import type { FilterMemberChain, FilterRule } from './layout-types.ts'
 import { portWords, serverWords } from './layout-words.ts'
 import { serviceChain } from './names.ts'
 
 /** Rules of table filter for one service port, as kube-proxy has them. */
 export const filterRules = (state: ServiceState, scope: Scope): readonly FilterRule[] => {
-  const { name, clusterIP, externalIPs, loadBalancerIPs, nodePort, healthCheckNodePort } = state
-  const { internalRefusal, externalRefusal } = scope
-  const rules: FilterRule[] = []
-  if (clusterIP !== undefined && internalRefusal !== undefined) {
-    rules.push(addressRefusal('KUBE-SERVICES', state, clusterIP, internalRefusal))
-  }
+  const { name, loadBalancerIPs, healthCheckNodePort } = state
+  const rules = [...refusalRules(state, scope)]
   if (scope.guarded) for (const ip of loadBalancerIPs) rules.push(notAccepted(state, ip))
-  if (externalRefusal !== undefined) {
-    for (const ip of externalIPs) rules.push(addressRefusal('KUBE-EXTERNAL-SERVICES', state, ip, externalRefusal))
-    for (const ip of loadBalancerIPs) rules.push(addressRefusal('KUBE-EXTERNAL-SERVICES', state, ip, externalRefusal))
-    if (nodePort !== undefined) rules.push(nodePortRefusal(state, nodePort, externalRefusal))
-  }
   if (healthCheckNodePort !== undefined) {
     const comment = commentWords(`${name} health check node port`)
     const rule = ruleText(...comment, ...portWords('TCP', healthCheckNodePort), '-j', 'ACCEPT')
@@ -30,9 +21,33 @@ export const filterRules = (state: ServiceState, scope: Scope): readonly FilterR
   return rules
 }
 
+/** Those for packets that no rule of table nat has taken. */
+export const refusalRules = (
+  state: ServiceState,
+  { internalRefusal, externalRefusal }: Pick<Scope, 'internalRefusal' | 'externalRefusal'>,
+): readonly FilterRule[] => {
+  const { clusterIP, externalIPs, loadBalancerIPs, nodePort } = state
+  const rules: FilterRule[] = []
+  if (clusterIP !== undefined && internalRefusal !== undefined) {
+    rules.push(addressRefusal('KUBE-SERVICES', state, clusterIP, internalRefusal))
+  }
+  if (externalRefusal !== undefined) {
+    for (const ip of externalIPs) rules.push(addressRefusal('KUBE-EXTERNAL-SERVICES', state, ip, externalRefusal))
+    for (const ip of loadBalancerIPs) rules.push(addressRefusal('KUBE-EXTERNAL-SERVICES', state, ip, externalRefusal))
+    if (nodePort !== undefined) rules.push(nodePortRefusal(state, nodePort, externalRefusal))
+  }
+  return rules
+}
+
+/** What kube-proxy answers, ICMP's port unreachable, ends no connection that has been made: one that is to end is reset. */
+const refusalWords = (state: ServiceState, refusal: Refusal): readonly string[] => [
+  ...['-j', refusal],
+  ...(refusal === 'REJECT' && isReset(state) ? ['--reject-with', 'tcp-reset'] : []),
+]
+
 const addressRefusal = (chain: FilterMemberChain, state: ServiceState, ip: IP, refusal: Refusal): FilterRule => ({
   chain,
-  rule: ruleText(...refusalComment(state, refusal), ...serverWords(state, ip), '-j', refusal),
+  rule: ruleText(...refusalComment(state, refusal), ...serverWords(state, ip), ...refusalWords(state, refusal)),
 })
 
 export const nodePortRefusal = (state: ServiceState, nodePort: Port, refusal: Refusal): FilterRule => ({
@@ -41,7 +56,7 @@ export const nodePortRefusal = (state: ServiceState, nodePort: Port, refusal: Re
     ...refusalComment(state, refusal),
     ...['-m', 'addrtype', '--dst-type', 'LOCAL'],
     ...portWords(state.protocol, nodePort),
-    ...['-j', refusal],
+    ...refusalWords(state, refusal),
   ),
 })
 

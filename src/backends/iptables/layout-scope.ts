@@ -15,6 +15,10 @@ export interface LayoutContext {
 /** What becomes of packets that no rule of table nat has taken. */
 export type Refusal = 'REJECT' | 'DROP'
 
+/** Connections that have no endpoint any more are to end: `weir.dev/reset-stale-tcp`. */
+export const isReset = ({ protocol, connections }: ServiceState): boolean =>
+  protocol === 'TCP' && connections.resetStaleTcp
+
 /** What follows from a state for both layouts. */
 export interface Scope {
   /** Targets of KUBE-SVC- and of KUBE-SVL-; empty when nothing leads to that chain. */

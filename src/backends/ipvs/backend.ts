@@ -2,6 +2,7 @@ import type { RulesetWatch } from '../../kernel/iptables/ruleset-watch.ts'
 import { KernelError } from '../../kernel/netlink/error.ts'
 import type { LinkLoss } from '../../kernel/route/interface-address.ts'
 import type { ServiceState } from '../../model/desired.ts'
+import type { FlowEnd } from '../../model/flow.ts'
 import type { HostState } from '../../model/host.ts'
 import type { Family } from '../../model/ip.ts'
 import type { ServiceKey, ServicePortId } from '../../model/names.ts'
@@ -10,6 +11,7 @@ import type { Backend, Capabilities, Change, FlowTargets, Observed, Support } fr
 import { SetStore } from '../rules/set-store.ts'
 import { type WriterParts, writePlan } from './apply.ts'
 import { absorb, newcomersOf } from './belief.ts'
+import { claimsOf } from './claims.ts'
 import { conntrackTargets } from './conntrack-targets.ts'
 import { countAll } from './counts.ts'
 import { DeviceLoss } from './device-loss.ts'
@@ -291,6 +293,12 @@ export class IpvsBackend implements Backend<IpvsPlan> {
 
   flowTargets({ id, protocol }: ServiceState): FlowTargets | undefined {
     return conntrackTargets(this.#belief?.services.get(id), protocol, this.#draining)
+  }
+
+  endConnections(id: ServicePortId, ends: readonly FlowEnd[]): void {
+    const laid = this.#belief?.services.get(id)
+    const names = laid === undefined ? [] : [...claimsOf(laid).keys()]
+    if (names.filter((name) => this.#draining.end(name, ends)).length > 0) this.#drains.wake()
   }
 
   counts(): ReadonlyMap<string, number> {

@@ -1,11 +1,14 @@
 import type { ObservedRealServer, RealServer, VirtualServerId } from '../../kernel/ipvs/ipvs.ts'
 import { virtualServerName } from '../../kernel/ipvs/names.ts'
+import { type FlowEnd, flowEnd, sameEnd } from '../../model/flow.ts'
 import { type DrainingServers, realServerName, type TaggedChange } from './server-diff.ts'
 
 interface Draining {
   readonly server: RealServer
   /** Milliseconds of a monotonic clock. */
   readonly since: number
+  /** Its connections are to end. */
+  readonly over: boolean
 }
 
 interface Entry {
@@ -43,13 +46,26 @@ export class DrainLedger {
     let isNew = false
     for (const server of realServers) {
       const key = realServerName(server)
-      const since = before?.get(key)?.since
+      const { since, over = false } = before?.get(key) ?? {}
       isNew ||= since === undefined
-      after.set(key, { server, since: since ?? now })
+      after.set(key, { server, since: since ?? now, over })
     }
     if (after.size === 0) this.#entries.delete(name)
     else this.#entries.set(name, { id, realServers: after })
     return isNew
+  }
+
+  /** These of a virtual server are to go with their connections. Whether any is there. */
+  end(name: string, ends: readonly FlowEnd[]): boolean {
+    const { realServers = new Map<string, Draining>() } = this.#entries.get(name) ?? {}
+    let isAny = false
+    for (const [key, draining] of realServers) {
+      const at = flowEnd(draining.server.ip, draining.server.port)
+      if (!ends.some((end) => sameEnd(end, at))) continue
+      realServers.set(key, { ...draining, over: true })
+      isAny = true
+    }
+    return isAny
   }
 
   forget(id: VirtualServerId, server: Pick<RealServer, 'ip' | 'port'>): void {
@@ -66,16 +82,16 @@ export class DrainLedger {
 
   /**
    * What becomes of the draining ones of one virtual server, of which `found` are there: those without connections go, and
-   * after `limitMs` all; 0 = no limit. What goes, or is gone, is forgotten here.
+   * after `limitMs` all; 0 = no limit. So do those that were told to {@link end}. What goes, or is gone, is forgotten here.
    */
   check(id: VirtualServerId, found: readonly ObservedRealServer[], now: number, limitMs: number): TaggedChange[] {
     const entry = this.#entries.get(virtualServerName(id))
     const there = new Map(found.map((server) => [realServerName(server), server]))
     const changes: TaggedChange[] = []
-    for (const [key, { server, since }] of entry?.realServers ?? []) {
+    for (const [key, { server, since, over }] of entry?.realServers ?? []) {
       const present = there.get(key)
       if (present === undefined) this.forget(id, server)
-      else if (present.active + present.inactive === 0 || (limitMs > 0 && now - since >= limitMs)) {
+      else if (over || present.active + present.inactive === 0 || (limitMs > 0 && now - since >= limitMs)) {
         this.forget(id, server)
         changes.push({ change: { kind: 'deleteRealServer', id, server }, tag: undefined })
       } else if (present.weight > 0) changes.push({ change: { kind: 'setRealServer', id, server }, tag: undefined })

@@ -12,7 +12,7 @@ import { StaleConnections } from './stale-connections.ts'
 import { StaleFlows } from './stale-flows.ts'
 
 export interface FlowIndexOptions {
-  readonly backend: Pick<Backend, 'capabilities' | 'flowTargets'>
+  readonly backend: Pick<Backend, 'capabilities' | 'flowTargets' | 'endConnections'>
   /** The rules serve NodePorts on loopback addresses of this family. */
   readonly loopbackNodePorts: boolean
 }
@@ -24,6 +24,8 @@ interface Known {
 
 /** A pass over the entries of one protocol. */
 export interface Pass {
+  /** Endpoints whose connections are to end, by service port. */
+  readonly vanished: Iterable<readonly [ServicePortId, readonly FlowEnd[]]>
   /** Nothing is left of what it looked for. */
   end(): void
 }
@@ -99,11 +101,11 @@ export class FlowIndex {
   begin(protocol: Protocol, now: number): Pass {
     if (protocol === 'TCP') {
       const before = this.#tcp.begin(now)
-      return { end: () => this.#tcp.end(before) }
+      return { vanished: [...this.#tcp.vanished()], end: () => this.#tcp.end(before) }
     }
     const flows = this.#flows(protocol)
     const pass = flows.begin()
-    return { end: () => flows.end(pass) }
+    return { vanished: [], end: () => flows.end(pass) }
   }
 
   /** False: nothing of this service port is looked for. */
@@ -112,7 +114,8 @@ export class FlowIndex {
     const { id, protocol } = state
     const others = backend.flowTargets?.(state)
     if (protocol === 'TCP') {
-      if (!state.connections.resetStaleTcp || others !== undefined) return false
+      if (!state.connections.resetStaleTcp) return false
+      if (others !== undefined && (others.kind !== 'unknown' || backend.endConnections === undefined)) return false
       const endpoints = [...flowTargets(state, slices)].map(({ ip, port, terminating }) => ({
         end: flowEnd(ip, port),
         terminating,

@@ -190,6 +190,7 @@ export class FlowReconciler implements WriteListener {
   async #sweep(protocol: Protocol, signal: AbortSignal): Promise<Swept> {
     const { sync, table, clock } = this.#options
     const pass = this.#index.begin(protocol, clock.monotonic())
+    for (const [id, ends] of pass.vanished) sync.backend.endConnections?.(id, ends)
     const swept = await sweep(
       {
         table,

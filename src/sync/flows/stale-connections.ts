@@ -10,6 +10,7 @@ export interface PortConnections {
 }
 
 interface Port {
+  readonly id: ServicePortId
   readonly fronts: readonly FlowEnd[]
   /** Whether the endpoint has been seen terminating. */
   readonly present: EndMap<boolean>
@@ -55,7 +56,7 @@ export class StaleConnections {
     for (const [end, since] of before?.vanished ?? []) if (!present.has(end)) vanished.set(end, since)
     for (const [end, terminating] of before?.present ?? [])
       if (!terminating && !present.has(end)) vanished.set(end, now)
-    const after = { fronts, present, vanished }
+    const after = { id, fronts, present, vanished }
     this.#ports.set(id, after)
     for (const front of fronts) this.#byFront.set(front, after)
     if (!vanished.empty) this.#bereft.add(after)
@@ -79,6 +80,14 @@ export class StaleConnections {
   begin(now: number): number {
     this.#before = now - vanishedAfterMs
     return this.#before
+  }
+
+  /** Endpoints that connections are stale for now, by service port. */
+  *vanished(): Generator<readonly [ServicePortId, readonly FlowEnd[]]> {
+    for (const { id, vanished } of this.#bereft) {
+      const ends = [...vanished].flatMap(([end, since]) => (since <= this.#before ? [end] : []))
+      if (ends.length > 0) yield [id, ends]
+    }
   }
 
   /** Every connection has been looked at, and what was stale is deleted. */
