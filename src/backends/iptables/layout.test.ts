@@ -9,6 +9,7 @@ import {
   stateOf,
   targetOf,
 } from '../../../test/support/iptables-layouts.ts'
+import { defaultConnections } from '../../model/connections.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { HostState, LocalDetector } from '../../model/host.ts'
 import { defaultScheduling } from '../../model/scheduling.ts'
@@ -308,6 +309,28 @@ describe('sets', () => {
       'HEALTH-CHECK': ['32000'],
     })
     expect(withSets(over).filter).toEqual([])
+  })
+
+  it('leave what is to be reset to rules, which are the same as without sets', () => {
+    const connections = { ...defaultConnections, resetStaleTcp: true }
+    const over = { ...everywhere, connections }
+    expect(membersOf(withSets(over))).toEqual({})
+    expect(withSets(over).filter).toEqual(laidOut(over).filter)
+    expect(laidOut(over).filter.map(({ chain, rule }) => [chain, rule.slice(rule.indexOf('-j '))])).toEqual(
+      ['KUBE-SERVICES', 'KUBE-EXTERNAL-SERVICES', 'KUBE-EXTERNAL-SERVICES', 'KUBE-EXTERNAL-SERVICES'].map((chain) => [
+        chain,
+        '-j REJECT --reject-with tcp-reset',
+      ]),
+    )
+    const plain = (protocol: 'UDP' | 'TCP', resetStaleTcp: boolean) =>
+      laidOut({ ...over, protocol, connections: { ...connections, resetStaleTcp } }).filter.map(({ rule }) =>
+        rule.slice(-9),
+      )
+    for (const rules of [plain('UDP', true), plain('TCP', false)])
+      expect(new Set(rules)).toEqual(new Set(['-j REJECT']))
+    const local = { ...over, externalPolicy: 'Local', cluster: [first] } as const
+    expect(membersOf(withSets(local))).toMatchObject({ 'EXT-DROP': expect.anything(), 'NP-DROP-TCP': ['30001'] })
+    expect(withSets(local).filter).toEqual([])
   })
 
   it('know who may use a load balancer IP; who may not is not marked either', () => {

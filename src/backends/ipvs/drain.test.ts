@@ -17,6 +17,7 @@ import type { VirtualServerId } from '../../kernel/ipvs/ipvs.ts'
 import { KernelError } from '../../kernel/netlink/error.ts'
 import type { ModelChange } from '../../model/change.ts'
 import { defaultConnections } from '../../model/connections.ts'
+import { flowEnd } from '../../model/flow.ts'
 import type { Protocol } from '../../model/protocol.ts'
 import type { IpvsSettings } from './settings.ts'
 
@@ -147,6 +148,31 @@ describe('a real server that is removed', () => {
     expect(await weights(), 'each has a limit of its own').toEqual(['1:1', '3:0'])
     await timers.advance(20_000)
     expect(await weights()).toEqual(['1:1'])
+  })
+
+  it('goes with its connections when these are to end, and without a limit', async () => {
+    await sync(web(), pods(1, 2, 3))
+    connect(2, 3)
+    connect(3, 3)
+    await sync(pods(1))
+    const [state] = rig.desired.states('IPv4', key('ns/web'))
+    const end = (...digits: readonly number[]): void => {
+      if (state === undefined) throw new TypeError('no service port')
+      rig.backends[0]?.endConnections(
+        state.id,
+        digits.map((digit) => flowEnd(ip(`10.0.0.${digit}`), 8080)),
+      )
+    }
+    end(1, 2, 9)
+    await settle()
+    expect(await weights(), 'of those that drain, and at once').toEqual(['1:1', '3:0'])
+    await sync(pods(1, 3))
+    end(3)
+    await timers.advance(60_000)
+    expect(await weights(), 'not of one that is back').toEqual(['1:1', '3:1'])
+    await sync(pods(1))
+    await timers.advance(60_000)
+    expect(await weights(), 'nor later').toEqual(['1:1', '3:0'])
   })
 
   it('that comes back is raised again and never deleted, with its new weight', async () => {

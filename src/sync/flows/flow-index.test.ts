@@ -62,11 +62,16 @@ class Rig {
   now = 10_000
 
   constructor(
-    over: Partial<{ flowTargets: () => FlowTargets | undefined; sctp: boolean; loopbackNodePorts: boolean }> = {},
+    over: Partial<{
+      flowTargets: () => FlowTargets | undefined
+      endConnections: () => void
+      sctp: boolean
+      loopbackNodePorts: boolean
+    }> = {},
     hostState: HostState = host('IPv4', ['192.0.2.10', '127.0.0.1']),
   ) {
-    const { flowTargets, sctp = true, loopbackNodePorts = false } = over
-    const backend = { capabilities: { ...capabilities, sctp }, ...(flowTargets && { flowTargets }) }
+    const { sctp = true, loopbackNodePorts = false, ...functions } = over
+    const backend = { capabilities: { ...capabilities, sctp }, ...functions }
     this.index = new FlowIndex({ backend, loopbackNodePorts })
     this.index.setHost(hostState)
   }
@@ -383,6 +388,26 @@ describe('connections, where weir.dev/reset-stale-tcp asks for it', () => {
     rig.put(web(false))
     rig.now += vanishedAfterMs
     expect(staleTo(rig, pod1)).toBe(false)
+  })
+
+  it('name their endpoints to whoever keeps connections of its own, seen by conntrack or not', () => {
+    const endConnections = (): void => {}
+    for (const unseen of [false, true]) {
+      const flowTargets = (): FlowTargets | undefined => (unseen ? { kind: 'unknown' } : undefined)
+      const rig = new Rig({ flowTargets, endConnections })
+      rig.put(web(), endpoint('10.0.0.1'), endpoint('10.0.0.2'))
+      rig.put(web(), endpoint('10.0.0.2'))
+      expect(rig.index.begin('TCP', rig.now).vanished).toEqual([])
+      rig.now += vanishedAfterMs
+      const pass = rig.index.begin('TCP', rig.now)
+      expect(pass.vanished).toEqual([['ns/web/tcp', [flow(pod1).target]]])
+      pass.end()
+      expect(rig.index.begin('TCP', rig.now).vanished).toEqual([])
+    }
+    const blind = new Rig({ flowTargets: () => ({ kind: 'unknown' }) })
+    blind.put(web(), endpoint('10.0.0.1'))
+    blind.put(web())
+    expect(blind.index.connectionsDue()).toBeUndefined()
   })
 
   it('are for a process to end that forwards them', () => {
