@@ -18,7 +18,7 @@ export const untilLocal = async (connection: Connection, ips: readonly IP[], sig
   const giveUp = performance.now() + limitMs
   let waiting = ips.filter((ip) => familyOf(ip) === 'IPv6')
   for (let pauseMs = 0; waiting.length > 0 && performance.now() < giveUp; pauseMs = 2 * pauseMs || firstPauseMs) {
-    if (pauseMs > 0) await sleep(pauseMs, undefined, { signal })
+    if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted())
     const asked = waiting
     const local = new Set<IP>()
     // What is refused has no route at all yet.
