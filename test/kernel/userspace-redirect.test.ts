@@ -61,8 +61,11 @@ t.test('serves by a table that nft lists and takes back', async (t) => {
     t.equal((await scene.node.ask(target)).kind, 'answered', `from the node to ${target.address}`)
   const listed = sh('nft list ruleset')
   sh('nft -c -f -', listed)
+  // It would write its table anew in between.
+  weir.signal('SIGSTOP')
   sh('nft flush ruleset; nft -f -', listed)
   t.equal(sh('nft list ruleset').replaceAll(/\s+/g, '').length, listed.replaceAll(/\s+/g, '').length)
+  weir.signal('SIGCONT')
   await eventually(
     () => weir.lines(/put right|repaired/i).length,
     (lines) => lines > 0,
