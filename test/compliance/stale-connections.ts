@@ -93,8 +93,11 @@ export const playStaleConnections = async (backend: BackendUnderTest, stage: Sta
     sh('conntrack -F')
   }
   for (const net of nets)
-    for (const each of cases)
+    for (const each of cases) {
+      // What stays takes as long as the client's patience, and is decided without a look at the family.
+      if (net.family === 'IPv6' && each.expect === 'hangs') continue
       await t.test(`S8.6 a connection whose endpoint ${each.name}, ${net.family}, ${backend.name}`, (t) =>
         play(t, net, each),
       )
+    }
 }
