@@ -2,7 +2,7 @@ import { ipPort, ipPortIp, ipPortNet, type Member, portMember } from '../../kern
 import { hostCidr } from '../../model/cidr.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { IP } from '../../model/ip.ts'
-import { isReset, type Refusal, reachable, type Scope } from './layout-scope.ts'
+import { type Refusal, reachable, type Scope } from './layout-scope.ts'
 import type { SetElement } from './layout-types.ts'
 import type { SetRole } from './sets.ts'
 
@@ -12,7 +12,8 @@ export const setElements = (state: ServiceState, scope: Scope): readonly SetElem
   const add = (set: SetRole, member: Member): void => void elements.push({ set, member })
   const addAddress = (set: SetRole, ip: IP): void => add(set, ipPort(ip, state.protocol, state.port))
   const { clusterIP, externalIPs, loadBalancerIPs, protocol } = state
-  const { internalRefusal, externalRefusal } = membersOf(state, scope)
+  const internalRefusal = bySet(scope.internalRefusal)
+  const externalRefusal = bySet(scope.externalRefusal)
 
   if (scope.internal && clusterIP !== undefined) addAddress('CLUSTER-IP', clusterIP)
   if (clusterIP !== undefined && internalRefusal !== undefined) addAddress(internalRefusal, clusterIP)
@@ -38,15 +39,9 @@ export const setElements = (state: ServiceState, scope: Scope): readonly SetElem
   return elements
 }
 
-/** A set's rule refuses all alike. */
-const membersOf = (
-  state: ServiceState,
-  { internalRefusal, externalRefusal }: Scope,
-): Pick<Scope, 'internalRefusal' | 'externalRefusal'> => {
-  const without = (refusal: Refusal | undefined): Refusal | undefined =>
-    refusal === 'REJECT' && isReset(state) ? undefined : refusal
-  return { internalRefusal: without(internalRefusal), externalRefusal: without(externalRefusal) }
-}
+/** The rule of a set refuses all alike; a reset has a rule of its own. */
+const bySet = (refusal: Refusal | undefined): Exclude<Refusal, 'RESET'> | undefined =>
+  refusal === 'RESET' ? undefined : refusal
 
 const addGuards = (state: ServiceState, add: (set: SetRole, member: Member) => void): void => {
   const { protocol, port, loadBalancerIPs, sourceRanges = [] } = state

@@ -8,7 +8,7 @@ import { setElements } from './layout-elements.ts'
 import { externalChain } from './layout-external.ts'
 import { pickWords } from './layout-picks.ts'
 import { nodePortRefusal, refusalRules } from './layout-refusals.ts'
-import { internalChain, isReset, type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
+import { internalChain, type LayoutContext, type Scope, scopeOf } from './layout-scope.ts'
 import type { Entry, FilterRule, OwnChain, ServiceLayout } from './layout-types.ts'
 import {
   countsLocalhost,
@@ -72,16 +72,14 @@ const nodePortEntries = (state: ServiceState, scope: Scope, { settings }: Layout
 }
 
 /** What no set can carry. */
-const ownRefusals = (state: ServiceState, scope: Scope): readonly FilterRule[] => {
+const ownRefusals = (state: ServiceState, { internalRefusal, externalRefusal }: Scope): readonly FilterRule[] => {
   const { nodePort, protocol } = state
-  const { internalRefusal, externalRefusal } = scope
-  if (isReset(state))
-    return refusalRules(state, {
-      internalRefusal: internalRefusal === 'REJECT' ? internalRefusal : undefined,
-      externalRefusal: externalRefusal === 'REJECT' ? externalRefusal : undefined,
-    })
-  if (protocol !== 'SCTP' || nodePort === undefined || externalRefusal === undefined) return []
-  return [nodePortRefusal(state, nodePort, externalRefusal)]
+  if (protocol === 'SCTP' && nodePort !== undefined && externalRefusal !== undefined)
+    return [nodePortRefusal(state, nodePort, externalRefusal)]
+  return refusalRules(state, {
+    internalRefusal: internalRefusal === 'RESET' ? internalRefusal : undefined,
+    externalRefusal: externalRefusal === 'RESET' ? externalRefusal : undefined,
+  })
 }
 
 const ownChains = (state: ServiceState, scope: Scope, context: LayoutContext): readonly OwnChain[] => {

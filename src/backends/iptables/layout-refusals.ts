@@ -2,8 +2,8 @@ import { ruleText } from '../../kernel/iptables/rule-text.ts'
 import type { ServiceState } from '../../model/desired.ts'
 import type { IP } from '../../model/ip.ts'
 import type { Port } from '../../model/port.ts'
-import { commentWords } from '../rules/rule-words.ts'
-import { isReset, type Refusal, type Scope } from './layout-scope.ts'
+import { commentWords, type Words } from '../rules/rule-words.ts'
+import type { Refusal, Scope } from './layout-scope.ts'
 import type { FilterMemberChain, FilterRule } from './layout-types.ts'
 import { portWords, serverWords } from './layout-words.ts'
 import { serviceChain } from './names.ts'
@@ -39,15 +39,15 @@ export const refusalRules = (
   return rules
 }
 
-/** What kube-proxy answers, ICMP's port unreachable, ends no connection that has been made: one that is to end is reset. */
-const refusalWords = (state: ServiceState, refusal: Refusal): readonly string[] => [
-  ...['-j', refusal],
-  ...(refusal === 'REJECT' && isReset(state) ? ['--reject-with', 'tcp-reset'] : []),
-]
+const refusalWords: Readonly<Record<Refusal, Words>> = {
+  REJECT: ['-j', 'REJECT'],
+  RESET: ['-j', 'REJECT', '--reject-with', 'tcp-reset'],
+  DROP: ['-j', 'DROP'],
+}
 
 const addressRefusal = (chain: FilterMemberChain, state: ServiceState, ip: IP, refusal: Refusal): FilterRule => ({
   chain,
-  rule: ruleText(...refusalComment(state, refusal), ...serverWords(state, ip), ...refusalWords(state, refusal)),
+  rule: ruleText(...refusalComment(state, refusal), ...serverWords(state, ip), ...refusalWords[refusal]),
 })
 
 export const nodePortRefusal = (state: ServiceState, nodePort: Port, refusal: Refusal): FilterRule => ({
@@ -56,7 +56,7 @@ export const nodePortRefusal = (state: ServiceState, nodePort: Port, refusal: Re
     ...refusalComment(state, refusal),
     ...['-m', 'addrtype', '--dst-type', 'LOCAL'],
     ...portWords(state.protocol, nodePort),
-    ...refusalWords(state, refusal),
+    ...refusalWords[refusal],
   ),
 })
 

@@ -12,12 +12,11 @@ export interface LayoutContext {
   readonly large: boolean
 }
 
-/** What becomes of packets that no rule of table nat has taken. */
-export type Refusal = 'REJECT' | 'DROP'
-
-/** Connections that have no endpoint any more are to end: `weir.dev/reset-stale-tcp`. */
-export const isReset = ({ protocol, connections }: ServiceState): boolean =>
-  protocol === 'TCP' && connections.resetStaleTcp
+/**
+ * What becomes of packets that no rule of table nat has taken. `RESET`, where `weir.dev/reset-stale-tcp` asks for it: what
+ * kube-proxy answers, ICMP's port unreachable, ends no connection that has been made.
+ */
+export type Refusal = 'REJECT' | 'RESET' | 'DROP'
 
 /** What follows from a state for both layouts. */
 export interface Scope {
@@ -56,9 +55,11 @@ export const scopeOf = (state: ServiceState): Scope => {
   }
 }
 
-const refusalUnder = (policy: TrafficPolicy, { hasEndpoints, cluster, local }: ServiceState): Refusal | undefined => {
+const refusalUnder = (policy: TrafficPolicy, state: ServiceState): Refusal | undefined => {
+  const { hasEndpoints, cluster, local, protocol, connections } = state
   if (hasEndpoints && (policy === 'Local' ? local : cluster).length > 0) return undefined
-  return hasEndpoints && policy === 'Local' ? 'DROP' : 'REJECT'
+  if (hasEndpoints && policy === 'Local') return 'DROP'
+  return protocol === 'TCP' && connections.resetStaleTcp ? 'RESET' : 'REJECT'
 }
 
 /** The chain that the cluster IP leads to. */

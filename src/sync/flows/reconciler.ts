@@ -128,7 +128,7 @@ export class FlowReconciler implements WriteListener {
     const due = Math.min(
       this.#wanted.size > 0 ? now : Number.POSITIVE_INFINITY,
       this.#index.connectionsDue() ?? Number.POSITIVE_INFINITY,
-      ...flowProtocols.map((protocol) => this.#secondLooks[protocol].due ?? Number.POSITIVE_INFINITY),
+      ...flowProtocols.map((protocol) => this.#secondLooks[protocol].due),
     )
     if (due === Number.POSITIVE_INFINITY) return undefined
     return Math.max(due - now, this.#notBefore - now, this.#retries.delay(now), 0)
@@ -137,8 +137,7 @@ export class FlowReconciler implements WriteListener {
   async #pass(signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#options
     const start = clock.monotonic()
-    for (const protocol of flowProtocols)
-      if ((this.#secondLooks[protocol].due ?? Number.POSITIVE_INFINITY) <= start) this.#wanted.add(protocol)
+    for (const protocol of flowProtocols) if (this.#secondLooks[protocol].due <= start) this.#wanted.add(protocol)
     const protocols: Protocol[] = [...this.#wanted]
     const due = this.#index.connectionsDue()
     if (due !== undefined && due <= start) protocols.push('TCP')

@@ -7,20 +7,20 @@ const mostPauseMs = 60_000
  * have made another. Again and again, ever more rarely, until a look finds nothing. Times are monotonic milliseconds.
  */
 export class SecondLook {
-  #due: number | undefined
+  #due = Number.POSITIVE_INFINITY
   #pauseMs = firstPauseMs
 
-  /** undefined: there is no need of one. */
-  get due(): number | undefined {
+  /** Infinity: there is no need of one. */
+  get due(): number {
     return this.#due
   }
 
   /** A look for whatever reason, which has deleted so many. */
   looked({ from, to, deleted }: { readonly from: number; readonly to: number; readonly deleted: number }): void {
-    const wasDue = this.#due !== undefined && this.#due <= from
+    const wasDue = this.#due <= from
     if (deleted > 0) {
       this.#pauseMs = wasDue ? Math.min(mostPauseMs, 2 * this.#pauseMs) : firstPauseMs
       this.#due = to + this.#pauseMs
-    } else if (wasDue) this.#due = undefined
+    } else if (wasDue) this.#due = Number.POSITIVE_INFINITY
   }
 }
